@@ -1,4 +1,4 @@
-"""What the floors above ask of SSH: one `Shell` per node. `ssh.pool` is the real one, `ssh.local.LocalShell` runs here."""
+"""What upper floors ask of SSH: one `Shell` per node. `ssh.pool` is the real one, `ssh.local` runs commands here."""
 
 from __future__ import annotations
 
