@@ -108,6 +108,7 @@ class UnitStatus:
     restarts: int = 0
     exit: ExitEvidence | None = None
     endpoint: str = ""  # "address:port" as recorded at the start, "" where there is none
+    log_bytes: int = 0  # total ever written to the log, so that growth shows progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pdctl.model.observed import NodeView
 from pdctl.model.unit import StopReport, UnitSpec, UnitStatus
 
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """One node as seen by one exec: its units of our cluster and its ledger."""
-
-    node: str
-    machine_id: str
-    boot_id: str
-    generation: int  # the last generation given out on this node, 0 before the first
-    epoch: int  # the highest lease epoch seen
-    units: tuple[UnitStatus, ...]
-    others: tuple[str, ...] = ()  # names of foreign pdctl clusters' units on overlapping GPUs, for the refusal's text
+__all__ = ["LogLine", "NodeView", "Supervisor"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,164 @@
+"""The one event stream: every use case yields these; text, NDJSON, the TUI and the journal are views of it.
+
+An event says what happened, in past tense where it is done. Every JSON line carries `schema`, `ts`, `run`, `cluster`
+and `event` besides the event's own fields (`as_json`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events; `event` is the name on the wire."""
+
+    event: ClassVar[str] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A command began; `steps` is how many steps its plan has."""
+
+    event: ClassVar[str] = "run_started"
+    command: str
+    inventory: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTaken(Event):
+    """The cluster is ours to change until the run ends."""
+
+    event: ClassVar[str] = "lease_taken"
+    node: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnreachable(Event):
+    """A node could not be asked: what runs there is unknown."""
+
+    event: ClassVar[str] = "node_unreachable"
+    node: str
+    cause: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Event):
+    """One step that the run will take, and why."""
+
+    event: ClassVar[str] = "planned"
+    step: str
+    action: str
+    subject: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted(Event):
+    event: ClassVar[str] = "step_started"
+    step: str
+    action: str
+    subject: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress(Event):
+    """What a long step waits for now."""
+
+    event: ClassVar[str] = "step_progress"
+    step: str
+    action: str
+    subject: str
+    text: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone(Event):
+    event: ClassVar[str] = "step_done"
+    step: str
+    action: str
+    subject: str
+    took_s: float
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed(Event):
+    """A step failed; `unknown` says that its effect may or may not have happened."""
+
+    event: ClassVar[str] = "step_failed"
+    step: str
+    action: str
+    subject: str
+    node: str
+    cause: str
+    hint: str
+    exit_code: int
+    unknown: bool = False
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped(Event):
+    """A step did not start because what it needs failed or the run was stopped."""
+
+    event: ClassVar[str] = "step_skipped"
+    step: str
+    action: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something the operator should know that stops nothing."""
+
+    event: ClassVar[str] = "warning"
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    """The end of a run: counts of steps, the exit code, and in words what is left."""
+
+    event: ClassVar[str] = "run_ended"
+    command: str
+    exit_code: int
+    done: int
+    failed: int
+    skipped: int
+    took_s: float
+    text: str
+
+
+def as_json(event: Event, *, ts: float, run: str, cluster: str) -> dict[str, Any]:
+    """One event as a JSON-able dict. `ts` is Unix time of the controller, `run` names the command's run."""
+    body = {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
+    return {"schema": SCHEMA, "ts": round(ts, 3), "run": run, "cluster": cluster, "event": event.event, **body}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6)
+    return value
