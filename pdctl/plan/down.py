@@ -1,0 +1,65 @@
+"""Plan `down`: fence, drain, stop, then the router and the registrar. `now` is for an emergency: nothing is drained."""
+
+from __future__ import annotations
+
+from pdctl.model.deployment import Deployment
+from pdctl.model.observed import Observed
+from pdctl.model.role import UnitKind
+from pdctl.model.unit import UnitState
+from pdctl.plan.chains import take_down
+from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Blocked, Change, ChangeKind, Plan, Step, step_id
+
+
+def plan_down(
+    deployment: Deployment, observed: Observed, *, only: frozenset[str] | None = None, now: bool = False
+) -> Plan:
+    """Stop every engine of the cluster (or `only` those instances), strays included, then router and registrar.
+
+    Ended units count as changes only where they left something behind that a stop removes (their unit still exists).
+    """
+    changes: list[Change] = []
+    steps: list[Step] = []
+    leaders = {part.name: instance.name for instance in deployment.instances for part in instance.parts}
+    taken: set[str] = set()
+    for view in observed.nodes.values():
+        for unit in view.units:
+            name = leaders.get(unit.labels.instance, unit.labels.instance)
+            wanted = only is None or name in only
+            if unit.labels.kind is not UnitKind.ENGINE or not wanted or name in taken:
+                continue
+            taken.add(name)
+            alive = unit.state is UnitState.RUNNING
+            reason = "down now" if now else "down"
+            changes.append(Change(ChangeKind.STOP, name, view.node, unit.state.value))
+            steps += take_down(name, view.node, reason, drain=alive and not now)
+    if only is None:
+        _stop_routing(deployment, observed, changes, steps)
+    return Plan("down", tuple(changes), tuple(steps), _blocked(deployment, observed, only))
+
+
+def _stop_routing(deployment: Deployment, observed: Observed, changes: list[Change], steps: list[Step]) -> None:
+    node = deployment.router.node
+    after = tuple(step.id for step in steps if step.action is Action.STOP)
+    for name, action in ((ROUTER, Action.STOP_ROUTER), (REGISTRAR, Action.STOP_REGISTRAR)):
+        unit = observed.unit(name)
+        if unit is None:
+            continue
+        changes.append(Change(ChangeKind.STOP, name, node, unit.state.value))
+        steps.append(Step(action, name, node, "down", after=after))
+        after = (*after, step_id(action, name))
+
+
+def _blocked(deployment: Deployment, observed: Observed, only: frozenset[str] | None) -> tuple[Blocked, ...]:
+    found: list[Blocked] = []
+    for instance in deployment.instances:
+        if only is not None and instance.name not in only:
+            continue
+        for part in instance.parts:
+            trouble = observed.unreachable.get(part.node)
+            if trouble is not None:
+                found.append(Blocked(instance.name, part.node, trouble))
+                break
+    trouble = observed.unreachable.get(deployment.router.node)
+    if trouble is not None and only is None:
+        found.append(Blocked(ROUTER, deployment.router.node, trouble))
+    return tuple(found)

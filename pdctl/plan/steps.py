@@ -1,0 +1,107 @@
+"""Steps and plans: what a run will do, in an order given by dependencies and never by sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pdctl.model.observed import Trouble
+
+
+class Action(StrEnum):
+    """What one step does. The value is what operators read."""
+
+    START_REGISTRAR = "start registrar"
+    START_ROUTER = "start router"
+    START = "start"
+    AWAIT_READY = "await ready"
+    PROVE = "canary"
+    REGISTER = "register"
+    PROVE_WHOLE = "completion through the router"
+    FENCE = "fence"
+    DRAIN = "drain"
+    STOP = "stop"
+    STOP_ROUTER = "stop router"
+    STOP_REGISTRAR = "stop registrar"
+
+
+CLUSTER = "cluster"
+ROUTER = "router"
+REGISTRAR = "registrar"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One effect on one subject (an instance, `router`, `registrar` or `cluster`).
+
+    `needs` must have succeeded before it starts, else it is skipped; `after` must have ended, either way.
+    """
+
+    action: Action
+    subject: str
+    node: str
+    reason: str
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return step_id(self.action, self.subject)
+
+
+def step_id(action: Action, subject: str) -> str:
+    """The name of a step within its plan."""
+    return f"{action.name.lower()}:{subject}"
+
+
+class ChangeKind(StrEnum):
+    """What a plan does to one subject, in the operator's words."""
+
+    START = "start"
+    ADOPT = "adopt"
+    REPLACE = "replace"
+    RESTART = "restart"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan: what happens to whom, and why. `differences` name the changed inventory fields."""
+
+    kind: ChangeKind
+    subject: str
+    node: str
+    reason: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A subject that this run can do nothing for (its node cannot be reached), and why."""
+
+    subject: str
+    node: str
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run will do. Converged and reachable: no change, no step, nothing blocked."""
+
+    command: str
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    blocked: tuple[Blocked, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = {step.id for step in self.steps}
+        if len(ids) != len(self.steps):
+            raise ValueError("two steps of a plan have the same id")
+        for step in self.steps:
+            missing = [name for name in (*step.needs, *step.after) if name not in ids]
+            if missing:
+                raise ValueError(f"{step.id} waits for unknown steps {missing}")
+
+    @property
+    def converged(self) -> bool:
+        return not self.changes and not self.blocked

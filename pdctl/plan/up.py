@@ -1,0 +1,154 @@
+"""Plan `up`: start what is missing, adopt what runs, replace what differs, stop what the inventory no longer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pdctl.model.deployment import Deployment, Instance
+from pdctl.model.observed import Observed
+from pdctl.model.role import Role, UnitKind
+from pdctl.model.unit import UnitState
+from pdctl.plan.chains import bring_up, take_down
+from pdctl.plan.standing import Stand, Standing, stand
+from pdctl.plan.steps import (
+    CLUSTER,
+    REGISTRAR,
+    ROUTER,
+    Action,
+    Blocked,
+    Change,
+    ChangeKind,
+    Plan,
+    Step,
+    step_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Spec hashes by unit: every instance part's name, `router` and `registrar`. `differences` say what changed since
+    the last applied inventory, by instance name."""
+
+    hashes: Mapping[str, str]
+    differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def plan_up(
+    deployment: Deployment,
+    wanted: Wanted,
+    observed: Observed,
+    *,
+    only: frozenset[str] | None = None,
+    restart: frozenset[str] = frozenset(),
+) -> Plan:
+    """The steps that make the cluster what the inventory says.
+
+    `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
+    that are relaunched even though they run as wanted. Engines of one role that serve are replaced one at a time.
+    """
+    draft = _Draft(deployment, wanted, observed)
+    draft.routing()
+    for instance in deployment.instances:
+        if only is None or instance.name in only:
+            draft.instance(instance, restart=instance.name in restart)
+    if only is None:
+        draft.strays()
+    draft.proof()
+    return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked))
+
+
+@dataclass(slots=True)
+class _Draft:
+    deployment: Deployment
+    wanted: Wanted
+    observed: Observed
+    changes: list[Change] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
+    router_starts: bool = False
+    registrar_starts: bool = False
+    last_of_role: dict[Role, str] = field(default_factory=dict)
+
+    def routing(self) -> None:
+        node = self.deployment.router.node
+        trouble = self.observed.unreachable.get(node)
+        if trouble is not None:
+            self.blocked.append(Blocked(ROUTER, node, trouble))
+            return
+        self.registrar_starts = self._service(REGISTRAR, node, Action.START_REGISTRAR, Action.STOP_REGISTRAR)
+        self.router_starts = self._service(ROUTER, node, Action.START_ROUTER, Action.STOP_ROUTER)
+
+    def _service(self, name: str, node: str, start: Action, stop: Action) -> bool:
+        unit = self.observed.unit(name)
+        if unit is not None and unit.state is UnitState.RUNNING:
+            if unit.labels.spec_hash == self.wanted.hashes[name]:
+                return False
+            reason = f"settings changed (spec {unit.labels.spec_hash} -> {self.wanted.hashes[name]})"
+            self.changes.append(Change(ChangeKind.REPLACE, name, node, reason))
+            self.steps.append(Step(stop, name, node, reason))
+            self.steps.append(Step(start, name, node, reason, needs=(step_id(stop, name),)))
+            return True
+        reason = unit.exit.cause if unit is not None and unit.exit is not None else "not running"
+        self.changes.append(Change(ChangeKind.START, name, node, reason))
+        self.steps.append(Step(start, name, node, reason))
+        return True
+
+    def instance(self, instance: Instance, *, restart: bool) -> None:
+        seen = stand(instance, self._hashes(instance), self.observed)
+        node, name = instance.leader.node, instance.name
+        match seen.standing:
+            case Standing.BLOCKED:
+                assert seen.trouble is not None
+                self.blocked.append(Blocked(name, seen.blocked_node, seen.trouble))
+            case Standing.SERVING if not restart:
+                return
+            case Standing.UNREGISTERED if not restart:
+                self.changes.append(Change(ChangeKind.ADOPT, name, node, seen.reason))
+                self._bring_up(instance, seen.reason, start=False)
+            case Standing.DOWN:
+                self.changes.append(Change(ChangeKind.START, name, node, seen.reason))
+                self._bring_up(instance, seen.reason, start=True)
+            case _:
+                self._replace(instance, seen, restart=restart)
+
+    def _hashes(self, instance: Instance) -> dict[str, str]:
+        return {part.name: self.wanted.hashes[part.name] for part in instance.parts}
+
+    def _bring_up(self, instance: Instance, reason: str, *, start: bool, needs: tuple[str, ...] = ()) -> None:
+        self.steps += bring_up(instance, reason, start=start, registrar_starts=self.registrar_starts, needs=needs)
+
+    def _replace(self, instance: Instance, seen: Stand, *, restart: bool) -> None:
+        node, name = instance.leader.node, instance.name
+        reason = "restart asked for" if restart and seen.standing is not Standing.OUTDATED else seen.reason
+        kind = ChangeKind.RESTART if restart else ChangeKind.REPLACE
+        self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
+        serves = seen.standing in (Standing.SERVING, Standing.OUTDATED)
+        previous = self.last_of_role.get(instance.role)
+        needs = (previous,) if serves and previous else ()
+        self.steps += take_down(name, node, reason, drain=serves, needs=needs)
+        self._bring_up(instance, reason, start=True, needs=(step_id(Action.STOP, name),))
+        if serves:
+            self.last_of_role[instance.role] = step_id(Action.REGISTER, name)
+
+    def strays(self) -> None:
+        """Units of this cluster on reachable nodes that the inventory does not hold."""
+        known = {part.name for instance in self.deployment.instances for part in instance.parts}
+        for view in self.observed.nodes.values():
+            for unit in view.units:
+                labels = unit.labels
+                alive = unit.state in (UnitState.RUNNING, UnitState.STOPPING)
+                if labels.kind is not UnitKind.ENGINE or labels.instance in known or not alive:
+                    continue
+                reason = "not in the inventory"
+                self.changes.append(Change(ChangeKind.STOP, labels.instance, view.node, reason))
+                self.steps += take_down(labels.instance, view.node, reason, drain=True)
+
+    def proof(self) -> None:
+        registers = tuple(step.id for step in self.steps if step.action is Action.REGISTER)
+        if not registers and not self.router_starts:
+            return
+        needs = (step_id(Action.START_ROUTER, ROUTER),) if self.router_starts else ()
+        node = self.deployment.router.node
+        if node not in self.observed.unreachable:
+            self.steps.append(Step(Action.PROVE_WHOLE, CLUSTER, node, "prove the whole", needs=needs, after=registers))
