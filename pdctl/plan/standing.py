@@ -12,7 +12,7 @@ from pdctl.model.unit import UnitState, UnitStatus
 
 
 class Standing(StrEnum):
-    """`serving`: runs as wanted and is registered. `unregistered`: runs as wanted, but is no member (it may still load)."""
+    """`serving`: runs as wanted and is a member. `unregistered`: runs as wanted, is no member (may still load)."""
 
     SERVING = "serving"
     UNREGISTERED = "unregistered"

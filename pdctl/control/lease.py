@@ -1,0 +1,184 @@
+"""The lease: one operator at a time changes a cluster. Taken for mutations only; readers never need it.
+
+The lock lives exactly as long as an SSH channel to the lease node and is fed by heartbeats (measured: free 0.1-0.3 s
+after the holder is killed, 4-5 s after it is cut off). Every mutating command on any node passes the lease's epoch and
+is refused there if that node has seen a higher one, so a holder that lost its lease unknowingly can do no harm.
+The journal and the record of the last applied inventory travel over the same channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib import resources
+from itertools import count
+from typing import Any, Protocol
+
+from pdctl.errors import LeaseHeld, NodeError, PdctlError
+from pdctl.ssh.ports import Shell, Stream
+
+HEARTBEAT_S = 1.0
+TIMEOUT_S = 5.0
+_LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
+_BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The inventory that the cluster was last brought up from: who, when, and its whole text (it holds no secret)."""
+
+    digest: str
+    author: str
+    at: float
+    text: str
+
+
+class Lease(Protocol):
+    """A held lease."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def applied(self) -> Applied | None:
+        """The last applied inventory as it was when the lease was taken; None if there was none."""
+        ...
+
+    async def journal(self, entry: Mapping[str, Any]) -> None:
+        """Append one entry to the cluster's journal. Raises NodeError if the lease is lost."""
+        ...
+
+    async def record(self, applied: Applied) -> None:
+        """Remember the applied inventory."""
+        ...
+
+    def lost(self) -> asyncio.Future[str]:
+        """Done, with the reason, as soon as the lease is known to be lost."""
+        ...
+
+
+def operator() -> str:
+    """`user@host`, for journals and for the loser of a race."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+class HeldLease:
+    """The real lease. One task owns the stream to `lease_on_node.py`, so that a cancelled caller cannot break it."""
+
+    def __init__(self, epoch: int, applied: Applied | None, stream: Stream, answers: AsyncIterator[bytes]) -> None:
+        self.epoch = epoch
+        self.applied = applied
+        self._stream = stream
+        self._answers = answers
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._outbox: asyncio.Queue[tuple[dict[str, Any], asyncio.Future[None]]] = asyncio.Queue()
+
+    def lost(self) -> asyncio.Future[str]:
+        return self._lost
+
+    async def journal(self, entry: Mapping[str, Any]) -> None:
+        await self._say({"journal": dict(entry)})
+
+    async def record(self, applied: Applied) -> None:
+        await self._say({"applied": asdict(applied)})
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        if self._lost.done():
+            raise LeaseHeld(f"the lease was lost while this run worked: {self._lost.result()}", hint=_LOST_HINT)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outbox.put_nowait((message, done))
+        await asyncio.shield(done)
+
+    async def pump(self) -> None:
+        """Send what is queued, or a heartbeat; one answer each within the node's own timeout, else the lease is lost."""
+        for number in count(1):
+            message: dict[str, Any] = {}
+            done: asyncio.Future[None] | None = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    message, done = await self._outbox.get()
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._stream.send((json.dumps({**message, "n": number}) + "\n").encode())
+                    await self._answer(number)
+            except (PdctlError, TimeoutError, OSError) as error:
+                self._give_up(str(error) or "no answer from the lease node", done)
+                return
+            if done is not None and not done.done():
+                done.set_result(None)
+
+    async def _answer(self, number: int) -> None:
+        async for line in self._answers:
+            if json.loads(line).get("ack") == number:
+                return
+        raise LeaseHeld("the lease program ended")
+
+    def _give_up(self, reason: str, waiting: asyncio.Future[None] | None) -> None:
+        self._lost.set_result(reason)
+        pending = [waiting] if waiting is not None else []
+        while not self._outbox.empty():
+            pending.append(self._outbox.get_nowait()[1])
+        for done in pending:
+            if not done.done():
+                done.set_exception(LeaseHeld(f"the lease was lost while this run worked: {reason}", hint=_LOST_HINT))
+
+
+@asynccontextmanager
+async def take_lease(shell: Shell, directory: str, command: str) -> AsyncIterator[HeldLease]:
+    """Hold the cluster's lease while the context lasts. `directory` is the cluster's state directory on the node.
+
+    Raises LeaseHeld, naming the holder, if somebody else has it; NodeError's kinds if the node cannot be asked.
+    """
+    source = resources.files("pdctl.control").joinpath("lease_on_node.py").read_text()
+    hello = {
+        "dir": directory,
+        "timeout_s": TIMEOUT_S,
+        "holder": {"operator": operator(), "pid": os.getpid(), "command": command},
+    }
+    async with shell.stream(["python3", "-c", _BOOT]) as stream:
+        await stream.send((json.dumps(source) + "\n" + json.dumps(hello) + "\n").encode())
+        answers = stream.lines().__aiter__()
+        answer = await _first(answers, shell.node)
+        if not answer["ok"]:
+            raise _held(answer.get("holder") or {})
+        lease = HeldLease(answer["epoch"], _applied(answer.get("applied")), stream, answers)
+        pumping = asyncio.create_task(lease.pump())
+        try:
+            yield lease
+        finally:
+            pumping.cancel()
+            with suppress(asyncio.CancelledError):
+                await pumping
+
+
+async def _first(answers: AsyncIterator[bytes], node: str) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(30):
+            async for line in answers:
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+    except TimeoutError:
+        raise NodeError(node, "the lease program gave no answer in 30 s", hint="is the node overloaded?") from None
+    except ValueError as error:
+        raise NodeError(node, f"the lease program answered nonsense: {error}") from error
+    raise NodeError(node, "the lease program ended at once", hint="python3 is needed on the node")
+
+
+def _held(holder: Mapping[str, Any]) -> LeaseHeld:
+    who = holder.get("operator", "another operator")
+    return LeaseHeld(
+        f"{who} (pid {holder.get('pid', '?')}) is running `pdctl {holder.get('command', '?')}` on this cluster",
+        hint="wait for it to end; the lease is free as soon as that process is gone",
+    )
+
+
+def _applied(raw: Mapping[str, Any] | None) -> Applied | None:
+    if not raw:
+        return None
+    return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]))

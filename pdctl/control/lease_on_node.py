@@ -1,0 +1,106 @@
+"""The lease, on the lease node: stdlib only, Python >= 3.6, alive exactly as long as its SSH channel.
+
+Speaks JSON lines. First line in: {"dir", "holder": {...}, "timeout_s"}. First line out: {"ok": true, "epoch": N,
+"applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps "journal": {...} or
+"applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of stdin (the controller died): the lock is free.
+The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
+"""
+
+import fcntl
+import json
+import os
+import select
+import time
+from typing import Any, Dict, Optional
+
+
+def say(obj: Dict[str, Any]) -> None:
+    os.write(1, (json.dumps(obj) + "\n").encode())
+
+
+def read_json(path: str, default: Any) -> Any:
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return default
+
+
+def write_json(path: str, obj: Any) -> None:
+    temp = "%s.%d" % (path, os.getpid())
+    with open(temp, "w") as file:
+        json.dump(obj, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temp, path)
+
+
+class Lines:
+    """Lines from a descriptor, with a deadline for each."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.rest = b""
+
+    def next(self, timeout_s: float) -> Optional[Dict[str, Any]]:
+        end = time.monotonic() + timeout_s
+        while b"\n" not in self.rest:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                return None
+            piece = os.read(self.fd, 65536)
+            if not piece:
+                return None
+            self.rest += piece
+        line, self.rest = self.rest.split(b"\n", 1)
+        message = json.loads(line.decode())  # type: Dict[str, Any]
+        return message
+
+
+def highest_epoch(root: str) -> int:
+    """The highest epoch that this node has seen, by the lease or by a mutating command."""
+    highest = int(read_json(os.path.join(root, "lease.json"), {}).get("epoch", 0))
+    try:
+        with open(os.path.join(root, "epoch")) as file:
+            highest = max(highest, int(file.read().strip() or 0))
+    except (OSError, ValueError):
+        pass
+    return highest
+
+
+def serve(lines: Lines, root: str, timeout_s: float) -> None:
+    journal = open(os.path.join(root, "journal.ndjson"), "a")
+    while True:
+        message = lines.next(timeout_s)
+        if message is None:
+            return
+        if "journal" in message:
+            journal.write(json.dumps(message["journal"]) + "\n")
+            journal.flush()
+        if "applied" in message:
+            write_json(os.path.join(root, "applied.json"), message["applied"])
+        say({"ack": message.get("n", 0)})
+
+
+def main() -> None:
+    os.umask(0o077)
+    lines = Lines(0)
+    hello = lines.next(30)
+    if hello is None:
+        return
+    root = os.path.expanduser(os.path.expandvars(hello["dir"]))
+    os.makedirs(root, exist_ok=True)
+    lock = os.open(os.path.join(root, "lease.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    record = os.path.join(root, "lease.json")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        say({"ok": False, "holder": read_json(record, {}).get("holder", {})})
+        return
+    epoch = highest_epoch(root) + 1
+    write_json(record, {"epoch": epoch, "holder": hello["holder"], "since": time.time()})
+    say({"ok": True, "epoch": epoch, "applied": read_json(os.path.join(root, "applied.json"), None)})
+    serve(lines, root, float(hello["timeout_s"]))
+
+
+main()
