@@ -96,7 +96,7 @@ class HeldLease:
         await asyncio.shield(done)
 
     async def pump(self) -> None:
-        """Send what is queued, or a heartbeat; one answer each within the node's own timeout, else the lease is lost."""
+        """Send what is queued, or a heartbeat; no answer within the node's own timeout: the lease is lost."""
         for number in count(1):
             message: dict[str, Any] = {}
             done: asyncio.Future[None] | None = None

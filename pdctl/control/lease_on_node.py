@@ -1,8 +1,9 @@
 """The lease, on the lease node: stdlib only, Python >= 3.6, alive exactly as long as its SSH channel.
 
 Speaks JSON lines. First line in: {"dir", "holder": {...}, "timeout_s"}. First line out: {"ok": true, "epoch": N,
-"applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps "journal": {...} or
-"applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of stdin (the controller died): the lock is free.
+"applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps "journal": {...}
+or "applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of stdin (the
+controller died): the lock is free.
 The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
 """
 
@@ -53,7 +54,7 @@ class Lines:
                 return None
             self.rest += piece
         line, self.rest = self.rest.split(b"\n", 1)
-        message = json.loads(line.decode())  # type: Dict[str, Any]
+        message: Dict[str, Any] = json.loads(line.decode())
         return message
 
 

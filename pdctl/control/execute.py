@@ -1,0 +1,162 @@
+"""The ONE loop with effects: runs a plan's steps as their dependencies allow, and turns every end into an event.
+
+Everything else decides. A step is started when all it needs succeeded and all it comes after ended; independent steps
+run at the same time. The first interrupt starts nothing new, lets steps that change something reach their end and
+cuts short those that only wait; the second cancels everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from pdctl.control.clock import Clock
+from pdctl.errors import ConnectionLost, PdctlError
+from pdctl.model.events import Event, StepDone, StepFailed, StepSkipped, StepStarted
+from pdctl.plan.steps import Action, Plan, Step
+
+Handler = Callable[[Step], Awaitable[Mapping[str, Any]]]
+Emit = Callable[[Event], Awaitable[None]]
+
+WAITS_ONLY = frozenset({Action.AWAIT_READY, Action.PROVE, Action.PROVE_WHOLE, Action.DRAIN})
+"""Steps that change nothing, so that an interrupt may cut them short."""
+
+
+class End(Enum):
+    """How a step ended."""
+
+    DONE = auto()
+    FAILED = auto()
+    SKIPPED = auto()
+
+
+@dataclass(slots=True)
+class Tally:
+    """The ends of all steps of a run, with the failures' exit codes."""
+
+    ends: dict[str, End] = field(default_factory=dict)
+    exit_codes: list[int] = field(default_factory=list)
+
+    def count(self, end: End) -> int:
+        return sum(1 for seen in self.ends.values() if seen is end)
+
+
+class Interrupt:
+    """What the operator's signals set; `reason` is also used when the lease is lost."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.insisted = asyncio.Event()
+        self.reason = ""
+
+    def ask(self, reason: str = "interrupted") -> None:
+        """The first call asks to stop soon, the second insists on now."""
+        if self.asked.is_set():
+            self.insisted.set()
+        self.reason = self.reason or reason
+        self.asked.set()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, handlers: Mapping[Action, Handler], emit: Emit, clock: Clock, interrupt: Interrupt
+    ) -> None:
+        self.plan, self.handlers, self.emit, self.clock, self.interrupt = plan, handlers, emit, clock, interrupt
+        self.ended = {step.id: asyncio.Event() for step in plan.steps}
+        self.tally = Tally()
+
+    async def step(self, step: Step) -> None:
+        """Wait for what the step depends on, run it, say how it ended; never raises but for cancellation."""
+        end = End.FAILED
+        try:
+            for name in (*step.needs, *step.after):
+                await self.ended[name].wait()
+            broken = [name for name in step.needs if self.tally.ends[name] is not End.DONE]
+            if broken:
+                end = End.SKIPPED
+                await self._skip(step, f"needs {self._words(broken[0])}")
+            elif self.interrupt.asked.is_set():
+                end = End.SKIPPED
+                await self._skip(step, self.interrupt.reason)
+            else:
+                end = await self._attempt(step)
+        finally:
+            self.tally.ends[step.id] = end
+            self.ended[step.id].set()
+
+    def _words(self, name: str) -> str:
+        found = next(step for step in self.plan.steps if step.id == name)
+        return f"{found.action.value} of {found.subject}"
+
+    async def _skip(self, step: Step, reason: str) -> None:
+        await self.emit(StepSkipped(step.id, step.action.value, step.subject, reason))
+
+    async def _attempt(self, step: Step) -> End:
+        began = self.clock.monotonic()
+        await self.emit(StepStarted(step.id, step.action.value, step.subject, step.node, step.reason))
+        try:
+            detail = await self._guarded(step)
+        except PdctlError as error:
+            await self._fail(step, error.exit_code, _cause(error, step), error.hint, error)
+            return End.FAILED
+        except Exception as error:  # a bug of ours must name its step and end the run in order, like any other failure
+            await self._fail(step, 1, f"internal error: {error!r}", "please report this with `-v` output", error)
+            return End.FAILED
+        if detail is None:
+            await self._skip(step, self.interrupt.reason)
+            return End.SKIPPED
+        took_s = self.clock.monotonic() - began
+        await self.emit(StepDone(step.id, step.action.value, step.subject, took_s, detail))
+        return End.DONE
+
+    async def _guarded(self, step: Step) -> Mapping[str, Any] | None:
+        """The handler's detail; None if an interrupt cut a waiting step short."""
+        work = asyncio.ensure_future(self.handlers[step.action](step))
+        if step.action not in WAITS_ONLY:
+            return await work
+        cut = asyncio.create_task(self.interrupt.asked.wait())
+        try:
+            await asyncio.wait({work, cut}, return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            cut.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+
+    async def _fail(self, step: Step, exit_code: int, cause: str, hint: str, error: Exception) -> None:
+        self.tally.exit_codes.append(exit_code)
+        last_lines: tuple[str, ...] = getattr(error, "last_lines", ())
+        unknown = isinstance(error, ConnectionLost)
+        await self.emit(
+            StepFailed(step.id, step.action.value, step.subject, step.node, cause, hint, exit_code, unknown, last_lines)
+        )
+
+
+def _cause(error: PdctlError, step: Step) -> str:
+    prefix = f"{step.subject}: "
+    return error.message.removeprefix(prefix)
+
+
+async def execute(
+    plan: Plan, handlers: Mapping[Action, Handler], emit: Emit, clock: Clock, interrupt: Interrupt
+) -> Tally:
+    """Run every step of `plan`; returns when all have ended. Raises CancelledError if the operator insisted."""
+    run = _Run(plan, handlers, emit, clock, interrupt)
+    tasks = [asyncio.create_task(run.step(step), name=step.id) for step in plan.steps]
+    insisted = asyncio.create_task(interrupt.insisted.wait())
+    try:
+        everything = asyncio.gather(*tasks)
+        await asyncio.wait({everything, insisted}, return_when=asyncio.FIRST_COMPLETED)
+        if not everything.done():
+            raise asyncio.CancelledError
+        everything.result()
+    finally:
+        insisted.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return run.tally
