@@ -13,7 +13,7 @@ from typing import TypeAlias
 from pdctl.model.role import Connector, EngineKind, Role, RouterKind, SupervisorKind, TransferMode
 
 ArgValue: TypeAlias = str | int | float | bool | None
-"""One engine flag: True and False become `--flag` or nothing, None removes an inherited flag."""
+"""One engine flag: True and False become `--flag` and `--no-flag`, None removes an inherited flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,11 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class KvSpec:
+    """How KV moves. `buffer_device` is NIXL's `kv_buffer_device`; None leaves it to vLLM (CPU runs need `cpu`)."""
+
     connector: Connector
     mode: TransferMode
+    buffer_device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""The one way from an instance to its launch: ports, processes, labels, and how the router will know it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from pdctl.engines import simulated, vllm
+from pdctl.engines.connectors import connector_for
+from pdctl.engines.ports import plan_ports, ports_from_http
+from pdctl.engines.spec_hash import spec_hash
+from pdctl.model.deployment import Deployment, EngineSpec, Instance
+from pdctl.model.launch import Launch, Ports, Process, Registration
+from pdctl.model.role import EngineKind, SupervisorKind, UnitKind
+from pdctl.model.unit import Labels
+
+Program: TypeAlias = Callable[[EngineSpec], tuple[str, ...]]
+
+PROGRAMS: Final[Mapping[EngineKind, Program]] = {
+    EngineKind.VLLM: vllm.program,
+    EngineKind.SIMULATED: simulated.program,
+}
+"""What starts each engine kind. They share vLLM's arguments and environment."""
+
+
+def render(deployment: Deployment, instance: Instance, generations: Mapping[str, int]) -> Launch:
+    """One start of `instance`: its processes with argv, environment and ports.
+
+    `generations` holds one number per node of the instance, from that node's counter. The parts of a group share the
+    port numbers of their leader (peers reach every part of a wide instance at one base port), so their numbers must
+    be equal: the caller takes as many on each node as bring all counters to the highest. Raises ValueError otherwise.
+    """
+    generation = _one_generation(instance, generations)
+    return _launch(deployment, instance, generation, plan_ports(deployment, instance, generation))
+
+
+def registration(deployment: Deployment, instance: Instance, http_port: int) -> Registration:
+    """How the router knows an engine that already runs with that HTTP port, whatever was edited since it started."""
+    return _registration(deployment, instance, ports_from_http(deployment, instance, http_port))
+
+
+def _launch(deployment: Deployment, instance: Instance, generation: int, ports: Ports) -> Launch:
+    spec = spec_hash(deployment, instance)
+    return Launch(
+        instance=instance,
+        generation=generation,
+        ports=ports,
+        processes=tuple(
+            _process(deployment, instance, index, generation, ports, spec) for index in range(len(instance.parts))
+        ),
+        endpoint=(deployment.nodes[instance.leader.node].data_address, ports.http),
+        registration=_registration(deployment, instance, ports),
+        spec_hash=spec,
+    )
+
+
+def _process(
+    deployment: Deployment, instance: Instance, index: int, generation: int, ports: Ports, spec: str
+) -> Process:
+    part = instance.parts[index]
+    start = PROGRAMS[deployment.engine.kind](deployment.engine)
+    return Process(
+        node=part.node,
+        labels=Labels(
+            cluster=deployment.cluster,
+            instance=part.name,
+            generation=generation,
+            spec_hash=spec,
+            kind=UnitKind.ENGINE,
+            pool=instance.pool,
+            role=instance.role.value,
+            gpus=part.gpus,
+        ),
+        argv=(*start, *vllm.arguments(deployment, instance, index, ports)),
+        env=vllm.environment(deployment, instance, index, ports),
+        secrets=tuple(secret.name for secret in deployment.secrets),
+        paths=_paths(deployment, start),
+        address=deployment.nodes[part.node].data_address,
+        ports=ports.listening(),
+    )
+
+
+def _paths(deployment: Deployment, start: tuple[str, ...]) -> tuple[str, ...]:
+    """What must exist on the node: the model, and the program unless it lives in an image."""
+    wanted = [deployment.model.path]
+    if deployment.engine.supervisor is not SupervisorKind.DOCKER:
+        wanted.append(start[0])
+    return tuple(path for path in wanted if path.startswith("/"))
+
+
+def _registration(deployment: Deployment, instance: Instance, ports: Ports) -> Registration:
+    address = deployment.nodes[instance.leader.node].data_address
+    connector = connector_for(deployment.kv.connector, instance.role)
+    return Registration(
+        type=instance.role.letter,
+        http_address=f"{address}:{ports.http}",
+        zmq_address=connector.zmq_address(address, ports),
+        dp_size=instance.parallel.dp,
+        tp_size=instance.parallel.tp,
+        transfer_mode=connector.transfer_mode(deployment.kv.mode),
+    )
+
+
+def _one_generation(instance: Instance, generations: Mapping[str, int]) -> int:
+    numbers = {generations[node] for node in instance.nodes}
+    if len(numbers) > 1:
+        raise ValueError(f"{instance.name}: the nodes of a group must share one generation, not {sorted(numbers)}")
+    return numbers.pop()
