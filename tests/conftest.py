@@ -1,0 +1,38 @@
+"""What holds for every test: one that starts a fleet leaves nothing running."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests import leaks
+
+_GRACE_S = 5.0  # processes that were told to end may need this long to be gone
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a `fleet` test whose processes outlive it, and kills them, so that the next test starts clean."""
+    if request.node.get_closest_marker("fleet") is None:
+        yield
+        return
+    nonce = secrets.token_hex(8)
+    before = leaks.descendants()
+    monkeypatch.setenv(leaks.MARK, nonce)
+    yield
+    give_up_s = time.monotonic() + _GRACE_S
+    while left := leaks.marked(nonce) | (leaks.descendants() - before):
+        if time.monotonic() >= give_up_s:
+            break
+        time.sleep(0.05)
+    names = sorted(leaks.name(process) for process in left)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    if names:
+        pytest.fail(f"left running {_GRACE_S:g} s after the test:\n" + "\n".join(names))
