@@ -27,15 +27,19 @@ def render(deployment: Deployment, instance: Instance, generations: Mapping[str,
     """One start of `instance`: its processes with argv, environment and ports.
 
     `generations` holds one number per node of the instance, from that node's counter. The parts of a group share the
-    port numbers of their leader (peers reach every part of a wide instance at one base port), so their numbers must
-    be equal: the caller takes as many on each node as bring all counters to the highest. Raises ValueError otherwise.
+    port numbers of their leader (peers reach every part of a wide instance at one base port), so the highest number
+    counts for all of them; a node whose counter is lower skips to it.
     """
-    generation = _one_generation(instance, generations)
+    generation = max(generations[node] for node in instance.nodes)
     return _launch(deployment, instance, generation, plan_ports(deployment, instance, generation))
 
 
 def registration(deployment: Deployment, instance: Instance, http_port: int) -> Registration:
-    """How the router knows an engine that already runs with that HTTP port, whatever was edited since it started."""
+    """How the router knows an engine that already runs, from the HTTP port of its recorded endpoint.
+
+    Better than rendering its generation again: an edit of the inventory (another router port, one more entry on the
+    same machine) can plan other ports for that generation than the engine was started with.
+    """
     return _registration(deployment, instance, ports_from_http(deployment, instance, http_port))
 
 
@@ -99,10 +103,3 @@ def _registration(deployment: Deployment, instance: Instance, ports: Ports) -> R
         tp_size=instance.parallel.tp,
         transfer_mode=connector.transfer_mode(deployment.kv.mode),
     )
-
-
-def _one_generation(instance: Instance, generations: Mapping[str, int]) -> int:
-    numbers = {generations[node] for node in instance.nodes}
-    if len(numbers) > 1:
-        raise ValueError(f"{instance.name}: the nodes of a group must share one generation, not {sorted(numbers)}")
-    return numbers.pop()

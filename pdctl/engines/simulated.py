@@ -1,4 +1,4 @@
-"""The simulated engine: it takes vLLM's own command line and environment, so both render alike; only the program differs."""
+"""The simulated engine: it takes vLLM's own command line and environment, so only the program differs."""
 
 from __future__ import annotations
 

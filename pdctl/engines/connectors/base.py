@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from pdctl.model.launch import Ports, Registration
@@ -15,14 +14,6 @@ Params: TypeAlias = Mapping[str, Any]
 
 KV_ROLE = {Role.PREFILL: "kv_producer", Role.DECODE: "kv_consumer"}
 """vLLM's `kv_role`. `kv_both` is never used: broken under MoRI-IO, deprecated for NIXL (vLLM 0.33)."""
-
-
-class LegOrder(StrEnum):
-    """How a request's two legs are sent: decode after the prefill's answer, both at once, or one leg only."""
-
-    PREFILL_FIRST = "prefill first"
-    CONCURRENT = "concurrent"
-    SINGLE = "single"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +73,8 @@ class KvConnector(Protocol):
         """The registration's `transfer_mode`; None where the message has no such field."""
         ...
 
-    def order(self, mode: TransferMode) -> LegOrder:
-        """In which order the router sends a request's legs."""
+    def prefill_first(self, mode: TransferMode) -> bool:
+        """Whether the router waits for the prefill's answer before it asks decode, or asks both at once."""
         ...
 
     def prefill_params(self, pair: Pair) -> Params | None:

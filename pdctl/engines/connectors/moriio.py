@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pdctl.engines.connectors.base import KV_ROLE, LegOrder, Pair, Params, Wiring
+from pdctl.engines.connectors.base import KV_ROLE, Pair, Params, Wiring
 from pdctl.model.launch import Ports
 from pdctl.model.role import TransferMode
 
@@ -55,8 +55,8 @@ class MoriIo:
     def transfer_mode(self, mode: TransferMode) -> str | None:
         return mode.value.upper()
 
-    def order(self, mode: TransferMode) -> LegOrder:
-        return LegOrder.PREFILL_FIRST if mode is TransferMode.READ else LegOrder.CONCURRENT
+    def prefill_first(self, mode: TransferMode) -> bool:
+        return mode is TransferMode.READ
 
     def prefill_params(self, pair: Pair) -> Params | None:
         params: dict[str, Any] = {

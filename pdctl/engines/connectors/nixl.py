@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdctl.engines.connectors.base import KV_ROLE, LegOrder, Pair, Params, Wiring
+from pdctl.engines.connectors.base import KV_ROLE, Pair, Params, Wiring
 from pdctl.model.launch import Ports
 from pdctl.model.role import TransferMode
 
@@ -40,8 +40,8 @@ class Nixl:
     def transfer_mode(self, mode: TransferMode) -> str | None:
         return None
 
-    def order(self, mode: TransferMode) -> LegOrder:
-        return LegOrder.PREFILL_FIRST
+    def prefill_first(self, mode: TransferMode) -> bool:
+        return True
 
     def prefill_params(self, pair: Pair) -> Params | None:
         return {

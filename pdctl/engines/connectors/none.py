@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdctl.engines.connectors.base import LegOrder, Pair, Params, Wiring
+from pdctl.engines.connectors.base import Pair, Params, Wiring
 from pdctl.model.launch import Ports
 from pdctl.model.role import TransferMode
 
@@ -29,8 +29,8 @@ class NoConnector:
     def transfer_mode(self, mode: TransferMode) -> str | None:
         return None
 
-    def order(self, mode: TransferMode) -> LegOrder:
-        return LegOrder.SINGLE
+    def prefill_first(self, mode: TransferMode) -> bool:
+        return False
 
     def prefill_params(self, pair: Pair) -> Params | None:
         return None
