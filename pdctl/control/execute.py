@@ -119,7 +119,8 @@ class _Run:
             return await work
         cut = asyncio.create_task(self.interrupt.asked.wait())
         try:
-            await asyncio.wait({work, cut}, return_when=asyncio.FIRST_COMPLETED)
+            waits: set[asyncio.Future[Any]] = {work, cut}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return work.result() if work.done() else None
         finally:
             cut.cancel()
@@ -150,7 +151,8 @@ async def execute(
     insisted = asyncio.create_task(interrupt.insisted.wait())
     try:
         everything = asyncio.gather(*tasks)
-        await asyncio.wait({everything, insisted}, return_when=asyncio.FIRST_COMPLETED)
+        waits: set[asyncio.Future[Any]] = {everything, insisted}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
             raise asyncio.CancelledError
         everything.result()

@@ -141,7 +141,7 @@ async def take_lease(shell: Shell, directory: str, command: str) -> AsyncIterato
         "timeout_s": TIMEOUT_S,
         "holder": {"operator": operator(), "pid": os.getpid(), "command": command},
     }
-    async with shell.stream(["python3", "-c", _BOOT]) as stream:
+    async with shell.stream(["python3", "-c", _BOOT], watch_stdin=False) as stream:
         await stream.send((json.dumps(source) + "\n" + json.dumps(hello) + "\n").encode())
         answers = stream.lines().__aiter__()
         answer = await _first(answers, shell.node)

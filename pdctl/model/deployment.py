@@ -18,10 +18,11 @@ ArgValue: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What is served: `name` as clients say it, `path` as the nodes read it."""
+    """What is served: `name` as clients say it, `path` as the nodes read it. `mla`: multi-head latent attention."""
 
     name: str
     path: str
+    mla: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class RouterSpec:
     policy: str = "round_robin"
     script: str | None = None  # the toy proxy's file on the node
     args: Mapping[str, ArgValue] = field(default_factory=dict)
+    image: str | None = None  # for the docker supervisor
 
 
 @dataclass(frozen=True, slots=True)

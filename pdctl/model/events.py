@@ -146,19 +146,20 @@ class RunEnded(Event):
 
 def as_json(event: Event, *, ts: float, run: str, cluster: str) -> dict[str, Any]:
     """One event as a JSON-able dict. `ts` is Unix time of the controller, `run` names the command's run."""
-    body = {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
+    body = {item.name: plain(getattr(event, item.name)) for item in fields(event)}
     return {"schema": SCHEMA, "ts": round(ts, 3), "run": run, "cluster": cluster, "event": event.event, **body}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as JSON can say it: enums by value, dataclasses as objects, floats rounded to microseconds."""
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return round(value, 6)
     return value

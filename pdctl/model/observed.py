@@ -19,6 +19,7 @@ class NodeView:
     epoch: int  # the highest lease epoch seen
     units: tuple[UnitStatus, ...]
     others: tuple[str, ...] = ()  # names of foreign pdctl clusters' units on overlapping GPUs, for the refusal's text
+    notes: tuple[str, ...] = ()  # what the operator should know of the node's own records: a ledger that was lost
 
 
 @dataclass(frozen=True, slots=True)

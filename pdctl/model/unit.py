@@ -44,11 +44,12 @@ class Restart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitSpec:
-    """What to start. `secret_env` reaches the process only through a 0600 file, and never a repr.
+    """What to start. `secret_env` reaches the process only through a 0600 file or its supervisor's memory,
+    and never a repr.
 
     `stop_s` is the time from SIGTERM to SIGKILL of the whole group. `paths` must exist on the node and `ports` (on
     `address`) must be free before the start is tried; `files` are written beside the unit first (name -> content).
-    In argv, env values and files, `{unit_dir}` stands for the unit's directory on the node.
+    In argv, env values and files, `{unit_dir}` stands for the directory on the node that holds them.
     """
 
     labels: Labels
@@ -76,7 +77,8 @@ class UnitState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExitEvidence:
-    """How a unit ended. `forced`: SIGKILL was needed; `leftovers`: processes swept after the main one."""
+    """How a unit ended. `forced`: SIGKILL was needed; `leftovers`: processes swept after the main one. `reason` is set
+    where status and signal do not tell: it could not be run, it went with a reboot, nobody saw it end."""
 
     status: int | None
     signal: str | None
@@ -85,10 +87,15 @@ class ExitEvidence:
     forced: bool = False
     leftovers: int = 0
     last_lines: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def cause(self) -> str:
-        """One phrase: `exit status 1`, `killed by SIGKILL`, `stopped`."""
+        """One phrase: `exit status 1`, `killed by SIGKILL`, `stopped`, or the reason."""
+        if self.reason:
+            return self.reason
+        if self.requested and self.signal == "SIGTERM":
+            return "stopped"
         if self.signal:
             return f"killed by {self.signal}"
         if self.status is None:

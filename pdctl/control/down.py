@@ -1,0 +1,25 @@
+"""`down`: fence, drain, stop, verify. `now` is for an emergency and drains nothing."""
+
+from __future__ import annotations
+
+from pdctl.control.execute import Interrupt
+from pdctl.control.journal import Sink
+from pdctl.control.lease import Applied
+from pdctl.control.opened import Opened
+from pdctl.control.run import Run
+from pdctl.model.observed import Observed
+from pdctl.plan.down import plan_down
+from pdctl.plan.steps import Plan
+
+
+async def down(
+    opened: Opened, sink: Sink, interrupt: Interrupt, *, only: frozenset[str] | None = None, now: bool = False
+) -> int:
+    """Take the cluster (or `only` those instances) down. What is gone already is a success. Returns the exit code."""
+    deployment = opened.cluster.deployment
+
+    def make_plan(observed: Observed, applied: Applied | None) -> Plan:
+        return plan_down(deployment, observed, only=only, now=now)
+
+    run = Run(opened.cluster, "down", make_plan, sink, interrupt, opened.state_dir, now=now, needs_secrets=False)
+    return await run.go()

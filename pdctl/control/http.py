@@ -1,0 +1,58 @@
+"""HTTP through the nodes' connections (or directly, where the inventory says so), for probes, canaries and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from pdctl.control.ports import Answer, NotAnswering
+from pdctl.errors import NodeError
+from pdctl.ssh.http import shell_http_client
+from pdctl.ssh.ports import Shells
+
+
+class NodeHttp:
+    """One held client per node. Answers are read whole; they are probes and figures, never bulk."""
+
+    def __init__(self, shells: Shells, direct: frozenset[str] = frozenset()) -> None:
+        """`direct` names the nodes whose engines are reached from here without a tunnel."""
+        self._shells = shells
+        self._direct = direct
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def request(
+        self,
+        node: str,
+        method: str,
+        url: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+    ) -> Answer:
+        """See `ports.Http`. Raises NotAnswering, with the cause in words."""
+        try:
+            answer = await self._client(node).request(
+                method, url, json=None if body is None else dict(body), headers=headers, timeout=timeout_s
+            )
+        except NodeError as error:
+            raise NotAnswering(error.cause) from error
+        except httpx.TimeoutException:
+            raise NotAnswering(f"no answer in {timeout_s:.0f} s") from None
+        except (httpx.HTTPError, OSError) as error:
+            raise NotAnswering(str(error) or type(error).__name__) from error
+        return Answer(answer.status_code, answer.text)
+
+    async def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _client(self, node: str) -> httpx.AsyncClient:
+        client = self._clients.get(node)
+        if client is None:
+            client = httpx.AsyncClient() if node in self._direct else shell_http_client(self._shells.shell(node))
+            self._clients[node] = client
+        return client

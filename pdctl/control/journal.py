@@ -1,0 +1,54 @@
+"""Where a run's events go: to the operator's view at once, and into the cluster's journal on the lease node."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from pdctl.control.clock import Clock
+from pdctl.control.execute import Interrupt
+from pdctl.control.lease import Lease, operator
+from pdctl.errors import PdctlError
+from pdctl.model.events import Event, StepProgress, as_json
+
+Sink = Callable[[Event], None]
+
+
+def new_run_id() -> str:
+    """Names one run of one command in every event and journal line."""
+    return secrets.token_hex(4)
+
+
+class JournaledEvents:
+    """Emits events. A step's start is in the journal before its effect; without a journal nothing new is started."""
+
+    def __init__(self, sink: Sink, clock: Clock, run: str, cluster: str, interrupt: Interrupt) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._run = run
+        self._cluster = cluster
+        self._interrupt = interrupt
+        self._lease: Lease | None = None
+
+    def attach(self, lease: Lease) -> None:
+        """Journal through this lease from now on; its loss stops the run."""
+        self._lease = lease
+        lease.lost().add_done_callback(self._on_lost)
+
+    def _on_lost(self, reason: asyncio.Future[str]) -> None:
+        if not reason.cancelled():
+            self._interrupt.ask(f"the lease was lost: {reason.result()}")
+
+    def show(self, event: Event) -> None:
+        """To the operator only (progress)."""
+        self._sink(event)
+
+    async def __call__(self, event: Event) -> None:
+        if self._lease is not None and not isinstance(event, StepProgress):
+            entry = as_json(event, ts=self._clock.time(), run=self._run, cluster=self._cluster)
+            try:
+                await self._lease.journal({**entry, "operator": operator()})
+            except PdctlError as error:
+                self._interrupt.ask(error.message)
+        self._sink(event)

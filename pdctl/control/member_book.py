@@ -1,0 +1,90 @@
+"""The list of members during one run: changes are merged, written whole, and awaited until the registrar says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from pdctl.control.clock import Clock
+from pdctl.control.ports import Member, Membership
+from pdctl.errors import InstanceError, NodeError
+from pdctl.model.observed import MembershipSeen
+
+
+class MemberBook:
+    """Holds the members that this run wants; every change is one atomic write, and writes that wait are merged."""
+
+    def __init__(self, membership: Membership, members: Mapping[str, Member], epoch: int, clock: Clock) -> None:
+        self._membership = membership
+        self._members = dict(members)
+        self._epoch = epoch
+        self._clock = clock
+        self._wanted = 0
+        self._written = 0
+        self._turn = asyncio.Lock()
+        self._look = asyncio.Lock()
+        self._seen: tuple[float, MembershipSeen] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._members)
+
+    def get(self, name: str) -> Member | None:
+        return self._members.get(name)
+
+    async def put(self, member: Member) -> None:
+        """Add or replace one member and write the list. Raises NodeError's kinds; the old list then still stands."""
+        self._members[member.name] = member
+        await self._write()
+
+    async def drop(self, names: Iterable[str]) -> None:
+        """Remove members and write the list, if it changes."""
+        gone = [name for name in names if self._members.pop(name, None) is not None]
+        if gone:
+            await self._write()
+
+    async def _write(self) -> None:
+        self._wanted += 1
+        mine = self._wanted
+        async with self._turn:
+            if self._written >= mine:
+                return
+            covers = self._wanted
+            await self._membership.replace(dict(self._members), epoch=self._epoch)
+            self._written = covers
+
+    async def until(self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float) -> None:
+        """Wait until the registrar's word satisfies `accepted`; at the deadline InstanceError, with its last word."""
+        end = self._clock.monotonic() + deadline_s
+        trouble = ""
+        while True:
+            try:
+                seen = await self._recent(0.25)
+                if accepted(seen):
+                    return
+                trouble = _words(seen)
+            except (NodeError, InstanceError) as error:
+                trouble = error.message
+            if self._clock.monotonic() >= end:
+                raise InstanceError(
+                    "registrar",
+                    f"{what} did not happen in {deadline_s:.0f} s: {trouble}",
+                    hint="look at `pdctl logs registrar` and `pdctl logs router`",
+                )
+            await self._clock.sleep(0.25)
+
+    async def _recent(self, max_age_s: float) -> MembershipSeen:
+        """One read serves all steps that wait at the same time."""
+        asked = self._clock.monotonic()
+        async with self._look:
+            if self._seen is None or self._seen[0] < asked - max_age_s:
+                began = self._clock.monotonic()
+                self._seen = (began, await self._membership.seen())
+            return self._seen[1]
+
+
+def _words(seen: MembershipSeen) -> str:
+    if not seen.router_reachable:
+        return "the router's discovery port does not answer"
+    waiting = [f"{member.name} ({member.why})" for member in seen.members.values() if not member.registered]
+    return "not registered: " + ", ".join(waiting) if waiting else "the registrar has not taken up the new list"

@@ -1,0 +1,65 @@
+"""Open a cluster: the inventory becomes a deployment, and the deployment gets its real effects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdctl.control.clock import SystemClock
+from pdctl.control.cluster import Cluster
+from pdctl.control.http import NodeHttp
+from pdctl.control.membership import RegistrarMembership
+from pdctl.inventory.load import Inventory, load
+from pdctl.inventory.place import place
+from pdctl.model.deployment import Deployment
+from pdctl.ssh.pool import SshShells
+from pdctl.supervisors.select import cluster_dir, supervisor_for
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A cluster with its effects. `state_dir` is the cluster's directory on the lease node."""
+
+    cluster: Cluster
+    inventory: Inventory
+    state_dir: str
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.cluster.deployment
+
+    @property
+    def inventory_text(self) -> str:
+        return self.inventory.text
+
+
+def read_deployment(path: Path) -> tuple[Inventory, Deployment]:
+    """The inventory at `path`, checked and placed. Raises InventoryError with every problem of the file."""
+    inventory = load(path)
+    return inventory, place(inventory)
+
+
+@asynccontextmanager
+async def open_cluster(path: Path) -> AsyncIterator[Opened]:
+    """The cluster of the inventory at `path`; connections are dialled at first use and closed at the end."""
+    inventory, deployment = read_deployment(path)
+    shells = SshShells(deployment.nodes)
+    direct = frozenset(name for name, node in deployment.nodes.items() if node.ssh.engine_http == "direct")
+    http = NodeHttp(shells, direct)
+    engine, router = deployment.engine.supervisor, deployment.router
+    cluster = Cluster(
+        deployment,
+        shells,
+        {name: supervisor_for(engine, shells.shell(name), deployment, name) for name in deployment.nodes},
+        supervisor_for(router.supervisor, shells.shell(router.node), deployment, router.node),
+        http,
+        RegistrarMembership(deployment, shells.shell(router.node)),
+        SystemClock(),
+    )
+    try:
+        yield Opened(cluster, inventory, cluster_dir(deployment, engine))
+    finally:
+        await http.close()
+        await shells.close()

@@ -1,0 +1,196 @@
+"""The frame of every use case that changes a cluster: lease, observe, plan, execute, record, and one exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pdctl.control import secrets
+from pdctl.control.base import BaseRecord, check_base
+from pdctl.control.cluster import Cluster
+from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
+from pdctl.control.journal import JournaledEvents, Sink, new_run_id
+from pdctl.control.lease import Applied, HeldLease, operator, take_lease
+from pdctl.control.member_book import MemberBook
+from pdctl.control.observe import observe
+from pdctl.control.ports import Member
+from pdctl.control.steps.context import Generations, RunContext, launch_of_running
+from pdctl.control.steps.drain import drain
+from pdctl.control.steps.membership import fence, register
+from pdctl.control.steps.prove import prove
+from pdctl.control.steps.ready import await_ready
+from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
+from pdctl.control.steps.start import start
+from pdctl.control.steps.stop import Stopper
+from pdctl.model.events import (
+    Event,
+    LeaseTaken,
+    NodeUnreachable,
+    Planned,
+    RunEnded,
+    RunStarted,
+    StepFailed,
+    StepProgress,
+    StepSkipped,
+)
+from pdctl.model.observed import Observed
+from pdctl.model.unit import UnitState
+from pdctl.plan.steps import Action, Plan, Step
+
+MakePlan = Callable[[Observed, Applied | None], Plan]
+
+
+@dataclass(slots=True)
+class Run:
+    """One mutating run. `make_plan` decides from what was seen; `records` says that success makes ours the last
+    applied inventory; `state_dir` is the cluster's directory on the lease node."""
+
+    cluster: Cluster
+    command: str
+    make_plan: MakePlan
+    sink: Sink
+    interrupt: Interrupt
+    state_dir: str
+    records: bool = False
+    adopt: bool = False
+    now: bool = False
+    base: BaseRecord | None = None
+    inventory_text: str = ""
+    needs_secrets: bool = True
+
+    async def go(self) -> int:
+        """Do it. Returns the exit code; raises PdctlError only for what prevents the run as a whole."""
+        deployment, clock = self.cluster.deployment, self.cluster.clock
+        values = secrets.resolve(deployment) if self.needs_secrets else {}
+        began = clock.monotonic()
+        emit = JournaledEvents(self.sink, clock, new_run_id(), deployment.cluster, self.interrupt)
+        shell = self.cluster.shells.shell(deployment.lease_node)
+        async with take_lease(shell, self.state_dir, self.command) as lease:
+            if self.records and self.base is not None:
+                check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
+            emit.attach(lease)
+            await emit(LeaseTaken(deployment.lease_node, lease.epoch))
+            observed = await observe(self.cluster)
+            plan = self.make_plan(observed, lease.applied)
+            await self._announce(emit, observed, plan)
+            tally = Tally()
+            if plan.steps:
+                ctx = await self._context(observed, lease.epoch, values, emit)
+                await self._prepare(ctx, plan)
+                tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, self.interrupt)
+            code = exit_code(plan, tally, self.interrupt)
+            if self.records and not self.interrupt.asked.is_set():
+                await self._record(lease)
+            text = _ending(self.command, plan, tally, self.interrupt)
+            took_s = clock.monotonic() - began
+            counts = (tally.count(End.DONE), tally.count(End.FAILED), tally.count(End.SKIPPED))
+            await emit(RunEnded(self.command, code, *counts, took_s, text))
+        return code
+
+    async def _announce(self, emit: JournaledEvents, observed: Observed, plan: Plan) -> None:
+        await emit(RunStarted(self.command, self.cluster.deployment.source, len(plan.steps)))
+        for node, trouble in observed.unreachable.items():
+            await emit(NodeUnreachable(node, trouble.cause, trouble.hint))
+        for step in plan.steps:
+            await emit(Planned(step.id, step.action.value, step.subject, step.node, step.reason))
+
+    async def _context(
+        self, observed: Observed, epoch: int, values: Mapping[str, str], emit: JournaledEvents
+    ) -> RunContext:
+        listed = await self.cluster.membership.members()
+        members = {name: member for name, member in listed.items() if _may_live(observed, member)}
+        clock = self.cluster.clock
+        began = clock.monotonic()
+
+        def progress(step: Step, text: str) -> None:
+            emit.show(StepProgress(step.id, step.action.value, step.subject, text, round(clock.monotonic() - began, 1)))
+
+        book = MemberBook(self.cluster.membership, members, epoch, clock)
+        return RunContext(self.cluster, observed, epoch, values, book, Generations(observed.nodes), progress)
+
+    async def _prepare(self, ctx: RunContext, plan: Plan) -> None:
+        """Tell the board what runs and what will not come, before any step asks it."""
+        coming = {step.subject for step in plan.steps if step.action is Action.AWAIT_READY}
+        for instance in ctx.deployment.instances:
+            launch = launch_of_running(ctx.deployment, instance, ctx.observed)
+            if launch is not None:
+                ctx.launches[instance.name] = launch
+            if instance.name in coming:
+                continue
+            if launch is not None:
+                await ctx.board.ready(launch)
+            else:
+                await ctx.board.hopeless(instance.name)
+
+    def _watched(self, emit: JournaledEvents, ctx: RunContext) -> Emit:
+        coming = {Action.START.value, Action.AWAIT_READY.value}
+
+        async def watched(event: Event) -> None:
+            if isinstance(event, StepFailed | StepSkipped) and event.action in coming:
+                await ctx.board.hopeless(event.subject)
+            await emit(event)
+
+        return watched
+
+    def _handlers(self, ctx: RunContext) -> Mapping[Action, Handler]:
+        stopper = Stopper(ctx, now=self.now)
+        with_context = {
+            Action.START_REGISTRAR: start_registrar,
+            Action.START_ROUTER: start_router,
+            Action.START: start,
+            Action.AWAIT_READY: await_ready,
+            Action.PROVE: prove,
+            Action.REGISTER: register,
+            Action.PROVE_WHOLE: prove_whole,
+            Action.FENCE: fence,
+            Action.DRAIN: drain,
+        }
+        handlers: dict[Action, Handler] = {action: partial(handler, ctx) for action, handler in with_context.items()}
+        handlers[Action.STOP] = stopper.engine
+        handlers[Action.STOP_ROUTER] = stopper.routing
+        handlers[Action.STOP_REGISTRAR] = stopper.routing
+        return handlers
+
+    async def _record(self, lease: HeldLease) -> None:
+        digest = self.cluster.deployment.digest
+        if lease.applied is None or lease.applied.digest != digest:
+            await lease.record(Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text))
+        if self.base is not None:
+            self.base.write(digest)
+
+
+def _may_live(observed: Observed, member: Member) -> bool:
+    """Whether a listed member may still be what was registered: it runs in that generation, or cannot be asked."""
+    if observed.unreachable:
+        unit = observed.unit(member.name)
+        if unit is None:
+            return True
+    unit = observed.unit(member.name)
+    return unit is not None and unit.state is UnitState.RUNNING and unit.labels.generation == member.generation
+
+
+def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:
+    """0 done or no change, 1 failed, 3 partly done, 4 all that is missing is out of reach, 75 lease lost, 130."""
+    if interrupt.asked.is_set():
+        return 75 if interrupt.reason.startswith("the lease was lost") else 130
+    failures = [*tally.exit_codes, *(blocked.trouble.exit_code for blocked in plan.blocked)]
+    if not failures:
+        return 0
+    if set(failures) == {4}:
+        return 4
+    return 3 if tally.count(End.DONE) else 1
+
+
+def _ending(command: str, plan: Plan, tally: Tally, interrupt: Interrupt) -> str:
+    if interrupt.asked.is_set():
+        return f"{interrupt.reason}; nothing is lost: run `pdctl {command}` again to go on"
+    if plan.converged:
+        return "nothing to do"
+    failed, blocked = tally.count(End.FAILED), len(plan.blocked)
+    parts = [f"{tally.count(End.DONE)} of {len(plan.steps)} steps done"]
+    if failed:
+        parts.append(f"{failed} failed")
+    if blocked:
+        parts.append(f"{blocked} out of reach")
+    return ", ".join(parts)

@@ -1,0 +1,221 @@
+"""`status`: what is, next to what is wanted. Read-only. Unknown is said as such, with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pdctl.control.cluster import Cluster
+from pdctl.control.observe import observe
+from pdctl.control.ports import NotAnswering
+from pdctl.control.steps.context import launch_of_running
+from pdctl.control.steps.ready import telling_line
+from pdctl.control.steps.routing import router_url
+from pdctl.control.up import wanted
+from pdctl.model.deployment import Instance
+from pdctl.model.events import plain
+from pdctl.model.observed import Observed
+from pdctl.model.role import Role
+from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.standing import Standing, stand
+from pdctl.plan.steps import REGISTRAR, ROUTER
+
+PROBE_S = 3.0
+
+
+class State(StrEnum):
+    """One word per instance or service, the same in text, JSON and the TUI."""
+
+    SERVING = "serving"
+    WITHHELD = "withheld"  # a member that the registrar holds back
+    UNREGISTERED = "unregistered"  # answers, but is no member
+    LOADING = "loading"
+    SILENT = "silent"  # a member, runs, and does not answer /health
+    OUTDATED = "outdated"
+    PARTIAL = "partial"
+    STOPPING = "stopping"
+    FAILED = "failed"
+    DOWN = "down"
+    RUNNING = "running"  # router, registrar
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitView:
+    """One line of `status`. `why` is the cause where the state is not the wanted one; `last_lines` are of its log."""
+
+    name: str
+    node: str
+    pool: str
+    role: str
+    state: State
+    generation: int | None = None
+    endpoint: str = ""
+    gpus: tuple[int, ...] = ()
+    pid: int | None = None
+    started_at: float | None = None
+    restarts: int = 0
+    why: str = ""
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """The whole. `serving` is None where it is unknown."""
+
+    cluster: str
+    ratio: str
+    serving: bool | None
+    router_url: str
+    instances: tuple[UnitView, ...]
+    services: tuple[UnitView, ...]
+    strays: tuple[str, ...]
+    alerts: tuple[str, ...]
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    membership_age_s: float | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything could be asked, 4 when a node could not."""
+        return 4 if self.unreachable else 0
+
+
+async def status(cluster: Cluster) -> ClusterStatus:
+    """Look at every node, the registrar and every engine's /health once."""
+    deployment = cluster.deployment
+    observed = await observe(cluster)
+    hashes = wanted(deployment).hashes
+    views = await asyncio.gather(*(_instance(cluster, observed, hashes, instance) for instance in deployment.instances))
+    known = {part.name for instance in deployment.instances for part in instance.parts} | {ROUTER, REGISTRAR}
+    strays = tuple(sorted(name for name in observed.units if name not in known))
+    services = tuple(_service(cluster, observed, name) for name in (ROUTER, REGISTRAR))
+    membership = observed.membership
+    return ClusterStatus(
+        deployment.cluster,
+        ratio(deployment.instances, views),
+        _serving(views, services, observed),
+        router_url(deployment),
+        tuple(views),
+        services,
+        strays,
+        membership.alerts if membership else (),
+        {name: trouble.cause for name, trouble in observed.unreachable.items()},
+        membership.age_s if membership else None,
+    )
+
+
+def ratio(instances: tuple[Instance, ...], views: tuple[UnitView, ...] | list[UnitView]) -> str:
+    """Serving instances by role, as in 2P3D; with how many are wanted where some are missing: `1/2P 3D`."""
+    parts = []
+    for role in Role:
+        wanted_count = sum(1 for instance in instances if instance.role is role)
+        serving = sum(1 for view in views if view.role == role.value and view.state is State.SERVING)
+        if wanted_count:
+            text = f"{wanted_count}" if serving == wanted_count else f"{serving}/{wanted_count}"
+            parts.append(f"{text}{role.letter}")
+    return "".join(parts) if all("/" not in part for part in parts) else " ".join(parts)
+
+
+def _serving(views: list[UnitView], services: tuple[UnitView, ...], observed: Observed) -> bool | None:
+    if services[0].state is State.UNKNOWN or (observed.membership is None and services[1].state is State.RUNNING):
+        return None
+    roles = {view.role for view in views}
+    up = {view.role for view in views if view.state is State.SERVING}
+    return services[0].state is State.RUNNING and roles <= up
+
+
+async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, str], instance: Instance) -> UnitView:
+    seen = stand(instance, {part.name: hashes[part.name] for part in instance.parts}, observed)
+    unit = observed.unit(instance.leader.name)
+    launch = launch_of_running(cluster.deployment, instance, observed)
+    endpoint = f"{launch.endpoint[0]}:{launch.endpoint[1]}" if launch else ""
+    why = seen.reason
+    lines: tuple[str, ...] = ()
+    match seen.standing:
+        case Standing.BLOCKED:
+            state = State.UNKNOWN
+        case Standing.SERVING | Standing.UNREGISTERED:
+            answers = await _answers(cluster, instance.leader.node, endpoint)
+            state, why = _running_state(seen.standing, answers, instance.name, observed, seen.reason)
+        case Standing.DOWN:
+            state, why, lines = _ended(unit, seen.reason)
+        case standing:
+            state = State(standing.value)
+    return UnitView(
+        instance.name,
+        instance.leader.node,
+        instance.pool,
+        instance.role.value,
+        state,
+        unit.labels.generation if unit else None,
+        endpoint,
+        instance.leader.gpus,
+        unit.pid if unit else None,
+        unit.started_at if unit else None,
+        unit.restarts if unit else 0,
+        why,
+        lines,
+    )
+
+
+def _running_state(standing: Standing, answers: bool, name: str, observed: Observed, reason: str) -> tuple[State, str]:
+    if standing is Standing.UNREGISTERED:
+        return (State.UNREGISTERED, reason) if answers else (State.LOADING, "does not answer /health yet")
+    member = observed.membership.members.get(name) if observed.membership else None
+    if member is not None and not member.registered:
+        return State.WITHHELD, member.why
+    return (State.SERVING, "") if answers else (State.SILENT, "registered, but does not answer /health")
+
+
+def _ended(unit: UnitStatus | None, reason: str) -> tuple[State, str, tuple[str, ...]]:
+    if unit is None or unit.exit is None:
+        return State.DOWN, reason, ()
+    if unit.state is not UnitState.FAILED:
+        return State.DOWN, reason, unit.exit.last_lines
+    telling = telling_line(unit.exit.last_lines)
+    swept = f", {unit.exit.leftovers} leftover processes swept" if unit.exit.leftovers else ""
+    why = f"{unit.exit.cause}{swept}"
+    return State.FAILED, f"{why}: {telling}" if telling else why, unit.exit.last_lines
+
+
+async def _answers(cluster: Cluster, node: str, endpoint: str) -> bool:
+    try:
+        answer = await cluster.http.request(node, "GET", f"http://{endpoint}/health", timeout_s=PROBE_S)
+    except NotAnswering:
+        return False
+    return answer.status == 200
+
+
+def _service(cluster: Cluster, observed: Observed, name: str) -> UnitView:
+    node = cluster.deployment.router.node
+    trouble = observed.unreachable.get(node)
+    unit = observed.unit(name)
+    if trouble is not None:
+        state, why = State.UNKNOWN, trouble.cause
+    elif unit is None:
+        state, why = State.DOWN, "not running"
+    elif unit.state is UnitState.RUNNING:
+        state, why = State.RUNNING, ""
+    else:
+        state, why = State.FAILED, unit.exit.cause if unit.exit else unit.state.value
+    return UnitView(
+        name,
+        node,
+        "",
+        name,
+        state,
+        unit.labels.generation if unit else None,
+        pid=unit.pid if unit else None,
+        started_at=unit.started_at if unit else None,
+        restarts=unit.restarts if unit else 0,
+        why=why,
+        last_lines=unit.exit.last_lines if unit is not None and unit.exit is not None else (),
+    )
+
+
+def as_json(seen: ClusterStatus) -> dict[str, Any]:
+    """The status as one JSON-able document."""
+    return {"schema": 1, "event": "status", **plain(seen)}

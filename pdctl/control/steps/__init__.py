@@ -1,0 +1,1 @@
+"""What each action of a plan does: one handler per file, each a coroutine from a Step to the details of its event."""

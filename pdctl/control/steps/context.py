@@ -1,0 +1,105 @@
+"""What the handlers of one run share: the cluster's effects, and what the run has learned so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pdctl.control.clock import Clock
+from pdctl.control.cluster import Cluster
+from pdctl.control.member_book import MemberBook
+from pdctl.engines.engine import render
+from pdctl.model.deployment import Deployment, Instance
+from pdctl.model.launch import Launch
+from pdctl.model.observed import NodeView, Observed
+from pdctl.model.role import Role
+from pdctl.model.unit import UnitState
+from pdctl.plan.steps import Step
+
+Progress = Callable[[Step, str], None]
+
+
+class Generations:
+    """The next generation of each node, from what was seen there. The node itself refuses one that was ever used."""
+
+    def __init__(self, views: Mapping[str, NodeView]) -> None:
+        self._last = {name: view.generation for name, view in views.items()}
+
+    def next(self, node: str) -> int:
+        self._last[node] += 1
+        return self._last[node]
+
+    def at_least(self, node: str, generation: int) -> None:
+        self._last[node] = max(self._last[node], generation)
+
+
+class ReadyBoard:
+    """Instances that answer `/health`, so that a canary can find the first partner that is ready."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, Launch] = {}
+        self._hopeless: set[str] = set()
+        self._changed = asyncio.Condition()
+
+    async def ready(self, launch: Launch) -> None:
+        async with self._changed:
+            self._ready[launch.instance.name] = launch
+            self._changed.notify_all()
+
+    async def hopeless(self, instance: str) -> None:
+        """This instance will not get ready in this run."""
+        async with self._changed:
+            self._hopeless.add(instance)
+            self._changed.notify_all()
+
+    async def partner(self, role: Role, candidates: frozenset[str], tried: frozenset[str]) -> Launch | None:
+        """A ready instance of `role` that was not tried; None when all `candidates` were tried or are hopeless."""
+        async with self._changed:
+            while True:
+                for launch in self._ready.values():
+                    if launch.instance.role is role and launch.instance.name not in tried:
+                        return launch
+                if candidates <= (tried | self._hopeless):
+                    return None
+                await self._changed.wait()
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run's shared knowledge. `launches` holds what runs or was started: adopted units are rendered again from
+    their generation, since ports are a pure function of it."""
+
+    cluster: Cluster
+    observed: Observed
+    epoch: int
+    secrets: Mapping[str, str]
+    members: MemberBook
+    generations: Generations
+    progress: Progress
+    launches: dict[str, Launch] = field(default_factory=dict)
+    board: ReadyBoard = field(default_factory=ReadyBoard)
+    starting: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.cluster.deployment
+
+    @property
+    def clock(self) -> Clock:
+        return self.cluster.clock
+
+    def start_turn(self, node: str) -> asyncio.Lock:
+        """Starts of one node happen in the order of their generations."""
+        return self.starting.setdefault(node, asyncio.Lock())
+
+
+def launch_of_running(deployment: Deployment, instance: Instance, observed: Observed) -> Launch | None:
+    """The launch of an instance whose parts all run, as it was started; None where a part does not run."""
+    generations: dict[str, int] = {}
+    for part in instance.parts:
+        unit = observed.unit(part.name)
+        if unit is None or unit.state is not UnitState.RUNNING:
+            return None
+        generations[part.node] = unit.labels.generation
+    return render(deployment, instance, generations)

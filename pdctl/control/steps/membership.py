@@ -1,0 +1,80 @@
+"""Register an instance with the router, and fence it out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pdctl.control.ports import Member, NotAnswering
+from pdctl.control.steps.context import RunContext
+from pdctl.control.steps.routing import router_url
+from pdctl.errors import InstanceError
+from pdctl.model.observed import MembershipSeen
+from pdctl.model.unit import UnitState
+from pdctl.plan.steps import REGISTRAR, ROUTER, Step
+from pdctl.routers.facts import Removal, router_facts
+from pdctl.routers.health import member_counts
+
+REGISTER_S = 60.0
+"""The router may need 14 s to answer after its start (measured with vllm-router 0.1.17 on busy cores)."""
+ACKNOWLEDGE_S = 15.0
+POLL_S = 0.25
+
+
+async def register(ctx: RunContext, step: Step) -> Mapping[str, Any]:
+    """Put the instance on the list, and see the registrar send it."""
+    launch = ctx.launches[step.subject]
+    member = Member(step.subject, launch.generation, launch.registration)
+
+    def sent(seen: MembershipSeen) -> bool:
+        found = seen.members.get(member.name)
+        return found is not None and found.registered and found.generation == member.generation
+
+    await ctx.members.put(member)
+    await ctx.members.until(sent, f"registration of {step.subject}", REGISTER_S)
+    return {"type": launch.registration.type, "address": launch.registration.http_address}
+
+
+async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
+    """Take the instance off the list and wait until the router cannot choose it any more.
+
+    Requests in flight go on. Raises InstanceError where the router never forgets a member.
+    """
+    facts = router_facts(ctx.deployment)
+    router = ctx.observed.unit(ROUTER)
+    if router is None or router.state is not UnitState.RUNNING:
+        await ctx.members.drop([step.subject])
+        return {"evicted": "the router does not run"}
+    if facts.removal is Removal.NEVER:
+        raise InstanceError(
+            step.subject,
+            f"the {ctx.deployment.router.kind.value} never forgets a member, so it cannot be fenced",
+            hint="take the whole cluster down, or use vllm-router",
+        )
+    was_member = step.subject in ctx.members.names
+    await ctx.members.drop([step.subject])
+    if not was_member:
+        return {"evicted": "was no member"}
+    registrar = ctx.observed.unit(REGISTRAR)
+    if registrar is not None and registrar.state is UnitState.RUNNING:
+        await ctx.members.until(
+            lambda seen: step.subject not in seen.members, f"fencing of {step.subject}", ACKNOWLEDGE_S
+        )
+    began = ctx.clock.monotonic()
+    while ctx.clock.monotonic() - began < facts.evict_s:
+        if not ctx.members.names and await _router_is_empty(ctx):
+            break
+        ctx.progress(step, "waiting for the router to forget it")
+        await ctx.clock.sleep(POLL_S)
+    return {"evicted_s": round(ctx.clock.monotonic() - began, 3)}
+
+
+async def _router_is_empty(ctx: RunContext) -> bool:
+    """Whether the router itself says that it has no members (the only list that it shows is in its 503 text)."""
+    try:
+        answer = await ctx.cluster.http.request(
+            ctx.deployment.router.node, "GET", f"{router_url(ctx.deployment)}/health", timeout_s=2.0
+        )
+    except NotAnswering:
+        return False
+    return member_counts(answer.status, answer.text) == (0, 0)

@@ -1,0 +1,98 @@
+"""Wait until an engine answers `/health`. Progress extends the wait, silence does not; an exit ends it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pdctl.control.ports import NotAnswering
+from pdctl.control.steps.context import RunContext
+from pdctl.errors import InstanceError, NodeError
+from pdctl.model.deployment import Instance
+from pdctl.model.launch import Launch
+from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.steps import Step
+
+PROBE_EVERY_S = 0.25
+LOOK_EVERY_S = 1.0
+LOG_LINES = 20
+
+
+class ExitedEarly(InstanceError):
+    """The engine ended before it could serve; carries its last log lines."""
+
+    def __init__(self, unit: str, message: str, last_lines: tuple[str, ...], *, hint: str) -> None:
+        super().__init__(unit, message, hint=hint)
+        self.last_lines = last_lines
+
+
+async def await_ready(ctx: RunContext, step: Step) -> Mapping[str, Any]:
+    """Until the leader answers `/health` with 200. Raises ExitedEarly, or InstanceError when nothing moves any more."""
+    instance = ctx.deployment.instance(step.subject)
+    launch = ctx.launches[instance.name]
+    clock, budget_s = ctx.clock, ctx.deployment.budgets.ready_s
+    began = moved = looked = clock.monotonic()
+    log_bytes = -1
+    while True:
+        if await answers_health(ctx, launch):
+            await ctx.board.ready(launch)
+            return {"waited_s": round(clock.monotonic() - began, 3)}
+        if clock.monotonic() - looked >= LOOK_EVERY_S:
+            looked = clock.monotonic()
+            seen = await _parts(ctx, instance)
+            if seen is not None and seen != log_bytes:
+                moved, log_bytes = clock.monotonic(), seen
+            ctx.progress(step, f"loading for {clock.monotonic() - began:.0f} s")
+        if clock.monotonic() - moved > budget_s:
+            raise InstanceError(
+                instance.name,
+                f"no answer on /health and no sign of progress for {budget_s:.0f} s",
+                hint=f"look at `pdctl logs {instance.name}`; `budgets.ready` sets the limit",
+            )
+        await clock.sleep(PROBE_EVERY_S)
+
+
+async def answers_health(ctx: RunContext, launch: Launch, timeout_s: float = 2.0) -> bool:
+    """Whether the leader's `/health` says 200 now."""
+    address, port = launch.endpoint
+    try:
+        answer = await ctx.cluster.http.request(
+            launch.instance.leader.node, "GET", f"http://{address}:{port}/health", timeout_s=timeout_s
+        )
+    except NotAnswering:
+        return False
+    return answer.status == 200
+
+
+async def _parts(ctx: RunContext, instance: Instance) -> int | None:
+    """Bytes logged by all parts, as the sign of progress; None while a node cannot be asked. Raises ExitedEarly."""
+    total = 0
+    for part in instance.parts:
+        try:
+            view = await ctx.cluster.glance(part.node, LOOK_EVERY_S / 2)
+        except NodeError:
+            return None
+        unit = next((unit for unit in view.units if unit.labels.instance == part.name), None)
+        if unit is None or unit.state in (UnitState.FAILED, UnitState.EXITED, UnitState.ABSENT):
+            raise exited_early(part.name, unit)
+        total += unit.log_bytes
+    return total
+
+
+def exited_early(name: str, unit: UnitStatus | None) -> ExitedEarly:
+    """The error for an engine that ended while it was awaited: its cause, the line that says most, the last lines."""
+    if unit is None or unit.exit is None:
+        return ExitedEarly(name, "it is gone, and left no evidence", (), hint=f"look at `pdctl logs {name}`")
+    lines = unit.exit.last_lines[-LOG_LINES:]
+    telling = telling_line(lines)
+    cause = f"{unit.exit.cause} before it could serve"
+    return ExitedEarly(name, f"{cause}: {telling}" if telling else cause, lines, hint=f"look at `pdctl logs {name}`")
+
+
+def telling_line(lines: tuple[str, ...]) -> str:
+    """The line that most likely names the cause: the last that looks like an error, else the last that is not empty."""
+    for line in reversed(lines):
+        head = line.split(":", 1)[0]
+        if head.endswith(("Error", "Exception")) or "error:" in line.lower():
+            return line.strip()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,61 @@
+"""Stop units, and believe it only when nothing of them is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pdctl.control.steps.context import RunContext
+from pdctl.errors import InstanceError
+from pdctl.model.unit import StopReport, unit_name
+from pdctl.plan.steps import Step
+from pdctl.supervisors.ports import Supervisor
+
+
+class Stopper:
+    """Stops engines. `now` skips the drain budget; `keep_evidence` leaves the ended units for `status` to show."""
+
+    def __init__(self, ctx: RunContext, *, now: bool = False) -> None:
+        self._ctx = ctx
+        self._now = now
+
+    async def engine(self, step: Step) -> Mapping[str, Any]:
+        """Stop every part of an instance, or the stray unit of that name. Raises InstanceError if some survives."""
+        parts = self._parts(step)
+        reports = await asyncio.gather(
+            *(self._one(self._ctx.cluster.engines[node], part) for part, node in parts.items())
+        )
+        return _detail(reports)
+
+    async def routing(self, step: Step) -> Mapping[str, Any]:
+        """Stop the router or the registrar. The router drains its streams at SIGTERM."""
+        return _detail([await self._one(self._ctx.cluster.routing, step.subject)])
+
+    def _parts(self, step: Step) -> dict[str, str]:
+        for instance in self._ctx.deployment.instances:
+            if instance.name == step.subject:
+                seen = {part.name: part.node for part in instance.parts}
+                return {name: node for name, node in seen.items() if node in self._ctx.observed.nodes}
+        return {step.subject: step.node}
+
+    async def _one(self, supervisor: Supervisor, name: str) -> StopReport:
+        unit = unit_name(self._ctx.deployment.cluster, name)
+        report = await supervisor.stop(unit, epoch=self._ctx.epoch, now=self._now)
+        if not report.gone:
+            left = ", ".join(report.survivors) or "some process"
+            raise InstanceError(
+                name,
+                f"SIGKILL did not end all of it: {left} survives",
+                hint="a process in uninterruptible sleep needs a reboot of the node",
+            )
+        await supervisor.forget([unit], epoch=self._ctx.epoch)
+        return report
+
+
+def _detail(reports: list[StopReport]) -> Mapping[str, Any]:
+    return {
+        "existed": any(report.existed for report in reports),
+        "forced": any(report.forced for report in reports),
+        "leftovers": sum(report.leftovers for report in reports),
+    }

@@ -1,0 +1,128 @@
+"""`up`, `restart` and `plan`: make the cluster what the inventory says, or only say what that would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdctl.control.base import BaseRecord
+from pdctl.control.execute import Interrupt
+from pdctl.control.journal import Sink
+from pdctl.control.lease import Applied
+from pdctl.control.observe import observe
+from pdctl.control.opened import Opened
+from pdctl.control.run import Run
+from pdctl.engines.shapes import refusals
+from pdctl.engines.spec_hash import spec_hash
+from pdctl.errors import PlanRefused
+from pdctl.model.deployment import Deployment
+from pdctl.model.observed import Observed
+from pdctl.plan.steps import REGISTRAR, ROUTER, Plan
+from pdctl.plan.up import Wanted, plan_up
+from pdctl.routers.units import registrar_unit, router_unit
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """`only`: instances a selector named (None: all). `restart`: relaunch those although they run as wanted."""
+
+    only: frozenset[str] | None = None
+    restart: frozenset[str] = frozenset()
+    adopt: bool = False
+
+
+def wanted(deployment: Deployment) -> Wanted:
+    """Spec hashes of everything that the deployment wants to run."""
+    hashes: dict[str, str] = {}
+    for instance in deployment.instances:
+        digest = spec_hash(deployment, instance)
+        hashes.update({part.name: digest for part in instance.parts})
+    hashes[ROUTER] = router_unit(deployment, generation=0).labels.spec_hash
+    hashes[REGISTRAR] = registrar_unit(deployment, generation=0).labels.spec_hash
+    return Wanted(hashes)
+
+
+def refuse_unsupported(deployment: Deployment, only: frozenset[str] | None = None) -> None:
+    """Raises PlanRefused for shapes that render but cannot be brought up yet, with the reasons."""
+    found = refusals(deployment)
+    if found:
+        raise PlanRefused("; ".join(f"{item.what}: {item.reason}" for item in found), hint=found[0].hint)
+
+
+async def up(opened: Opened, options: UpOptions, sink: Sink, interrupt: Interrupt) -> int:
+    """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
+    deployment = opened.cluster.deployment
+    refuse_unsupported(deployment)
+    hashes = wanted(deployment)
+
+    def make_plan(observed: Observed, applied: Applied | None) -> Plan:
+        return plan_up(deployment, hashes, observed, only=options.only, restart=options.restart)
+
+    run = Run(
+        opened.cluster,
+        "restart" if options.restart else "up",
+        make_plan,
+        sink,
+        interrupt,
+        opened.state_dir,
+        records=options.only is None and not options.restart,
+        adopt=options.adopt,
+        base=BaseRecord.of(deployment),
+        inventory_text=opened.inventory_text,
+    )
+    return await run.go()
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What `pdctl plan` shows: the plan, and what it was made from."""
+
+    plan: Plan
+    observed: Observed
+    deployment: Deployment
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing to do, 2 changes, 4 some nodes are out of reach (for `--detailed-exitcode`)."""
+        if self.plan.blocked:
+            return 4
+        return 0 if self.plan.converged else 2
+
+
+async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
+    """What `up` would do now. Read-only: takes no lease, changes nothing."""
+    deployment = opened.cluster.deployment
+    refuse_unsupported(deployment)
+    observed = await observe(opened.cluster)
+    return Planning(plan_up(deployment, wanted(deployment), observed, only=only), observed, deployment)
+
+
+def as_json(planning: Planning) -> Mapping[str, object]:
+    """The plan as a JSON-able document."""
+    return {
+        "converged": planning.plan.converged,
+        "changes": [
+            {
+                "kind": change.kind.value,
+                "subject": change.subject,
+                "node": change.node,
+                "reason": change.reason,
+                "differences": list(change.differences),
+            }
+            for change in planning.plan.changes
+        ],
+        "steps": [
+            {
+                "id": step.id,
+                "action": step.action.value,
+                "subject": step.subject,
+                "node": step.node,
+                "reason": step.reason,
+            }
+            for step in planning.plan.steps
+        ],
+        "blocked": [
+            {"subject": item.subject, "node": item.node, "cause": item.trouble.cause, "hint": item.trouble.hint}
+            for item in planning.plan.blocked
+        ],
+    }
