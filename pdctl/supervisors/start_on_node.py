@@ -1,0 +1,157 @@
+"""Node side: start a unit of the `process` supervisor, or refuse with the cause, before anything is written."""
+
+import fcntl
+import os
+import time
+
+from pdctl.supervisors.keeper_on_node import GRACE_S, Keeper, spawn_keeper
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, entries, machine_id, write_json
+from pdctl.supervisors.preflight_on_node import check_paths, check_ports
+from pdctl.supervisors.proc_on_node import GENERATION_MARK, INCARNATION_MARK, UNIT_MARK, describe, sweep
+from pdctl.supervisors.unit_on_node import Unit, discard, remove_tree, units_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Facts = dict[str, Any]
+    Guard = Callable[[str], None]
+
+EXEC_WAIT_S = 10.0
+
+
+def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
+    """Start a unit, or find it started. Everything that can refuse does so before anything is written."""
+    cluster_dir = os.path.join(root, cluster)
+    labels = request["labels"]
+    unit = Unit(cluster_dir, request["unit"])
+    missing = path_refusal(request["paths"]) if not unit.held else None  # may take seconds: not under the lock
+    with Locked(root):
+        os.makedirs(os.path.join(cluster_dir, "units"), mode=0o700, exist_ok=True)
+        guard(cluster_dir)
+        unit.read()
+        if unit.spec is not None and unit.spec["labels"] == labels and (unit.held or unit.main_alive()):
+            return unit.facts()
+        check_former(unit, labels)
+        if missing is not None:
+            raise missing
+        check_gpus(root, unit.name, labels["gpus"])
+        check_ports(request["address"], request["ports"])
+        if os.path.isdir(unit.directory):
+            discard(unit)
+        alive_fd = lay_out(unit, request)
+        env = engine_environment(request, unit)
+        failure = spawn_keeper(Keeper(unit.directory, unit.spec or {}, env, request["umask"]), alive_fd, EXEC_WAIT_S)
+    if failure:
+        raise Refusal(
+            "exec",
+            "cannot run {}: {}".format(request["argv"][0], failure),
+            "check the program's path and permissions on the node",
+        )
+    unit.read()
+    return unit.facts()
+
+
+def path_refusal(paths: "list[str]") -> "Refusal | None":
+    try:
+        check_paths(paths)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def check_former(unit: Unit, labels: "Facts") -> None:
+    """Refuse while a former launch lives, or if this very generation ran already; sweep what a dead one left."""
+    if unit.held:
+        raise Refusal(
+            "alive", "generation {} of it still lives".format(unit.generation()), "stop it first, then start it anew"
+        )
+    if unit.elsewhere() and unit.exit is None:
+        raise Refusal(
+            "shared",
+            "{} was written by another machine".format(unit.directory),
+            "set state_dir to a local directory, or remove it if that machine is gone",
+        )
+    if unit.main_alive():
+        raise Refusal(
+            "alive", "generation {} of it still runs, without its keeper".format(unit.generation()), "stop it first"
+        )
+    left = sweep(unit.remains, GRACE_S)[1]
+    if left:
+        raise Refusal(
+            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
+        )
+    if unit.spec is not None and unit.spec["labels"] == labels:
+        ended = "exit status {}".format((unit.exit or {}).get("status"))
+        raise Refusal(
+            "used",
+            "its generation {} has already run ({})".format(labels["generation"], ended),
+            "take a new generation: ports are never used twice",
+        )
+
+
+def check_gpus(root: str, name: str, gpus: "list[int]") -> None:
+    """Refuse while any unit of ours, of whatever cluster, lives on one of the GPUs."""
+    for cluster in entries(root) if gpus else ():
+        for unit in units_in(os.path.join(root, cluster)):
+            shared = set(gpus) & set((unit.spec or {}).get("labels", {}).get("gpus", ()))
+            if unit.name != name and shared and not unit.elsewhere() and unit.lives():
+                raise Refusal(
+                    "gpu",
+                    "GPU {} is held by {}, generation {}".format(
+                        ", ".join(map(str, sorted(shared))), unit.name, unit.generation()
+                    ),
+                    "stop that unit first",
+                )
+
+
+def lay_out(unit: Unit, request: "Facts") -> int:
+    """Write the unit's directory beside its place and rename it there; the locked descriptor of its `alive`."""
+    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
+    remove_tree(fresh)  # of a start that was killed
+    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports", "log_cap_bytes")}
+    spec["argv"] = [placed(word, unit) for word in request["argv"]]
+    spec.update(boot_id=boot_id(), machine_id=machine_id(), incarnation=os.urandom(8).hex(), at=time.time())
+    try:
+        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
+        for name, content in request["files"].items():
+            new_file(os.path.join(fresh, "files", os.path.basename(name)), placed(content, unit))
+        new_file(os.path.join(fresh, "log"), "")
+        new_file(os.path.join(fresh, "alive"), "")
+        alive_fd = os.open(os.path.join(fresh, "alive"), os.O_RDWR)
+        fcntl.flock(alive_fd, fcntl.LOCK_EX)
+        write_json(os.path.join(fresh, "spec.json"), spec)
+        os.rename(fresh, unit.directory)
+    except OSError:
+        remove_tree(fresh)
+        raise
+    unit.spec = spec
+    unit.incarnation = spec["incarnation"]
+    return alive_fd
+
+
+def new_file(path: str, content: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(content)
+
+
+def placed(text: str, unit: Unit) -> str:
+    return text.replace("{unit_dir}", unit.path("files"))
+
+
+def engine_environment(request: "Facts", unit: Unit) -> "dict[str, str]":
+    """The login's environment but for SSH's own, then the unit's, its secrets, and the marks it is found by."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
+    env.update((name, placed(value, unit)) for name, value in request["env"].items())
+    env.update(request["secret_env"])
+    env.update(
+        {
+            UNIT_MARK: unit.name,
+            INCARNATION_MARK: str(unit.incarnation),
+            GENERATION_MARK: str(request["labels"]["generation"]),
+            # vLLM names its processes with setproctitle, which would write over the marks (py-setproctitle, README).
+            "SPT_NOENV": "1",
+        }
+    )
+    return env
