@@ -1,0 +1,116 @@
+"""The small sections of the YAML: model, SLO, SSH, secrets, engine, KV transfer, router, budgets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+from pdctl.inventory.scalars import ArgName, Duration, EnvName, EnvValue, Flag, Host, Name, Port, Text, Version
+from pdctl.model.role import Connector, EngineKind, RouterKind, SupervisorKind, TransferMode
+
+Args = dict[ArgName, Flag]
+Env = dict[EnvName, EnvValue]
+
+_LAX = Strict(strict=False)  # an enum's value is written as text
+
+
+class Section(BaseModel):
+    """A mapping of the YAML: unknown keys are errors, and nothing is converted silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
+
+
+class ModelSection(Section):
+    """What is served."""
+
+    name: Text = Field(description="The model's name as clients say it.")
+    path: Text | None = Field(None, description="Where the nodes read it: a directory or a hub id. Default: the name.")
+    mla: bool = Field(
+        False,
+        description="The model has multi-head latent attention (DeepSeek): its KV is replicated over TP ranks, so "
+        "READ mode allows different TP sizes.",
+    )
+
+
+class SloSection(Section):
+    """Targets of one request."""
+
+    ttft: Duration = Field(1.0, description="Time to first token.")
+    itl: Duration = Field(0.05, description="Inter-token latency.")
+    attainment: float = Field(0.95, gt=0, le=1, description="Share of requests that must meet both, 0 to 1.")
+
+
+class SshSection(Section):
+    """How nodes are reached. A node's own `ssh` overrides single keys."""
+
+    user: Text | None = Field(None, description="Login on the nodes. Default: the local login.")
+    port: Port | None = Field(None, description="SSH port. Default: 22.")
+    identity: Text | None = Field(None, description="Private key file, relative to the inventory; ~ is expanded.")
+    jump: Text | None = Field(None, description="Jump host, [user@]host[:port].")
+    known_hosts: Text | None = Field(None, description="Pinned host keys, relative to the inventory. Default: our own.")
+    ssh_config: Text | None = Field(None, description="An OpenSSH client configuration to read. Default: none is read.")
+    agent: bool = Field(False, description="Offer the keys of the SSH agent too.")
+    accept_new: bool = Field(False, description="Pin an unknown host key at first sight instead of refusing it.")
+    connect_timeout: Duration = Field(10.0, description="Longest time for one connection to stand.")
+    keepalive: Duration = Field(5.0, description="Time between keepalives.")
+    keepalive_count: int = Field(3, ge=1, le=100, description="Unanswered keepalives before the connection is lost.")
+    engine_http: Literal["ssh", "direct"] = Field(
+        "ssh", description="How engines' HTTP is reached: through the SSH connection, or straight from here."
+    )
+
+
+class SecretSection(Section):
+    """Where a secret's value comes from; exactly one key. It reaches engines only as a 0600 environment file."""
+
+    env: EnvName | None = Field(None, description="An environment variable of pdctl's own process.")
+    file: Text | None = Field(None, description="A file, relative to the inventory.")
+    command: Text | None = Field(None, description="A command whose standard output is the secret.")
+
+
+class EngineSection(Section):
+    """Which engine runs, what keeps it, and settings common to all pools."""
+
+    kind: Annotated[EngineKind, _LAX] = Field(EngineKind.VLLM, description="vllm, or the simulated engine.")
+    version: Version = Field(description="The engine's release, quoted: it picks flags and dialects.")
+    supervisor: Annotated[SupervisorKind, _LAX] = Field(description="What keeps an engine's unit on its node.")
+    image: Text | None = Field(None, description="Container image, for the docker supervisor.")
+    python: Text | None = Field(None, description="Python that has the engine, for systemd and process.")
+    env: Env = Field(default_factory=dict, description="Environment of every engine.")
+    args: Args = Field(default_factory=dict, description="Flags of every engine, without dashes in front.")
+
+
+class KvSection(Section):
+    """How KV moves from prefill to decode."""
+
+    connector: Annotated[Connector, _LAX] = Field(Connector.NONE, description="moriio, nixl or none.")
+    mode: Annotated[TransferMode, _LAX] = Field(
+        TransferMode.WRITE, description="read: decode pulls after the prefill; write: prefill pushes while it computes."
+    )
+
+
+class RouterSection(Section):
+    """The proxy that clients talk to."""
+
+    kind: Annotated[RouterKind, _LAX] = Field(RouterKind.VLLM_ROUTER, description="Which router.")
+    node: Name = Field(description="The node it runs on.")
+    port: Port = Field(30000, description="Its HTTP port.")
+    host: Host = Field("0.0.0.0", description="The address its HTTP port is bound to.")
+    supervisor: Annotated[SupervisorKind, _LAX] = Field(SupervisorKind.SYSTEMD, description="What keeps its unit.")
+    python: Text | None = Field(None, description="Python that has the router, for systemd and process.")
+    image: Text | None = Field(None, description="Container image, for the docker supervisor.")
+    policy: Literal[
+        "random", "round_robin", "cache_aware", "kv_aware", "power_of_two", "consistent_hash", "sticky_least_loaded"
+    ] = Field("round_robin", description="How vllm-router picks an instance.")
+    script: Text | None = Field(None, description="moriio_toy_proxy_server.py on the node, for the toy proxy.")
+    args: Args = Field(default_factory=dict, description="More flags of the router, without dashes in front.")
+
+
+class BudgetsSection(Section):
+    """Time budgets. They must nest: settle < shutdown < stop < drain."""
+
+    ready: Duration = Field(5400.0, description="Longest start without any sign of progress.")
+    drain: Duration = Field(1800.0, description="Longest wait for requests in flight.")
+    settle: Duration = Field(2.0, description="How long an instance must stay idle to count as drained.")
+    shutdown: Duration = Field(60.0, description="vLLM's --shutdown-timeout.")
+    stop: Duration = Field(90.0, description="From SIGTERM to SIGKILL on the node.")
