@@ -19,7 +19,7 @@ _URGENCY = (RowState.FAILED, RowState.UNKNOWN, RowState.RUNNING, RowState.WAITIN
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, at most as wide as asked. A row has a `state`, whose word starts at `mark`; the lines below have none."""
+    """One line, at most as wide as asked. A row has a `state`, whose word starts at `mark`; other lines have none."""
 
     text: str
     state: RowState | None = None
