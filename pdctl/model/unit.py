@@ -49,7 +49,8 @@ class UnitSpec:
 
     `stop_s` is the time from SIGTERM to SIGKILL of the whole group. `paths` must exist on the node and `ports` (on
     `address`) must be free before the start is tried; `files` are written beside the unit first (name -> content).
-    In argv, env values and files, `{unit_dir}` stands for the directory on the node that holds them.
+    In argv, env values and files, `{unit_dir}` stands for the directory on the node that holds them, and
+    `{cluster_dir}` for the cluster's own, which outlives its units.
     """
 
     labels: Labels

@@ -137,7 +137,7 @@ def new_file(path: str, content: str) -> None:
 
 
 def placed(text: str, unit: Unit) -> str:
-    return text.replace("{unit_dir}", unit.path("files"))
+    return text.replace("{unit_dir}", unit.path("files")).replace("{cluster_dir}", unit.cluster_dir)
 
 
 def engine_environment(request: "Facts", unit: Unit) -> "dict[str, str]":

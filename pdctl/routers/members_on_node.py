@@ -1,0 +1,72 @@
+"""The members file on the router's node: replaced as a whole, and read together with the registrar's state.
+
+Payload: {"op": "write" | "read", "root": directory or null, "cluster", "epoch", "document": the file without `seq`}.
+Reply to `read`: {"members": text, "state": text, "now": Unix time}, with "" for a file that is not there.
+"""
+
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, Dict
+
+if TYPE_CHECKING:
+    from pdctl.ssh.prelude_on_node import guard_epoch, refuse
+
+MEMBERS_FILE = "members.json"
+STATE_FILE = "registrar.json"
+
+
+def cluster_dir(payload: Dict[str, Any]) -> str:
+    """Where the supervisor keeps the cluster's files: under the configured root, else the login's state directory."""
+    root = payload["root"]
+    if not root:
+        base = os.environ.get("XDG_STATE_HOME", "")
+        if not os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
+            base = os.path.join("~", ".local", "state")
+        root = os.path.join(base, "pdctl")
+    parts = (str(root), str(payload["cluster"]))
+    return os.path.abspath(os.path.expanduser(os.path.join(*parts)))
+
+
+def read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write(directory: str, document: Dict[str, Any]) -> Dict[str, Any]:
+    """Replace the file, with the next `seq` of its epoch. Durable before the answer: a fence must survive a crash."""
+    guard_epoch(directory, document["epoch"])
+    path = os.path.join(directory, MEMBERS_FILE)
+    with open(path + ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            before = json.loads(read_text(path))
+            epoch, seq = before["epoch"], before["seq"]
+        except (ValueError, KeyError, TypeError):
+            epoch, seq = 0, 0
+        if epoch > document["epoch"]:
+            message = "the members file is of epoch %d, ours is %d" % (epoch, document["epoch"])
+            refuse("epoch", message, "another operator has taken over: look at what they did, then start again")
+        document["seq"] = seq + 1
+        aside = "%s.%d" % (path, os.getpid())
+        with open(aside, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(aside, path)
+        folder = os.open(directory, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    return {"epoch": document["epoch"], "seq": document["seq"]}
+
+
+def main(payload: Dict[str, Any]) -> Dict[str, Any]:
+    directory = cluster_dir(payload)
+    if payload["op"] == "write":
+        return write(directory, payload["document"])
+    members = read_text(os.path.join(directory, MEMBERS_FILE))
+    return {"members": members, "state": read_text(os.path.join(directory, STATE_FILE)), "now": time.time()}
