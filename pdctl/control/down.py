@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Sink
+from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
 from pdctl.control.opened import Opened
 from pdctl.control.run import Run
@@ -12,14 +11,12 @@ from pdctl.plan.down import plan_down
 from pdctl.plan.steps import Plan
 
 
-async def down(
-    opened: Opened, sink: Sink, interrupt: Interrupt, *, only: frozenset[str] | None = None, now: bool = False
-) -> int:
+async def down(opened: Opened, session: Session, *, only: frozenset[str] | None = None, now: bool = False) -> int:
     """Take the cluster (or `only` those instances) down. What is gone already is a success. Returns the exit code."""
     deployment = opened.cluster.deployment
 
     def make_plan(observed: Observed, applied: Applied | None) -> Plan:
         return plan_down(deployment, observed, only=only, now=now)
 
-    run = Run(opened.cluster, "down", make_plan, sink, interrupt, opened.state_dir, now=now, needs_secrets=False)
+    run = Run(opened.cluster, "down", make_plan, session, opened.state_dir, now=now, needs_secrets=False)
     return await run.go()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pdctl.control.clock import Clock
 from pdctl.control.execute import Interrupt
@@ -20,15 +21,22 @@ def new_run_id() -> str:
     return secrets.token_hex(4)
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's line to its operator: where events go, what their signals set, and the name of the run."""
+
+    sink: Sink
+    interrupt: Interrupt
+    run: str
+
+
 class JournaledEvents:
     """Emits events. A step's start is in the journal before its effect; without a journal nothing new is started."""
 
-    def __init__(self, sink: Sink, clock: Clock, run: str, cluster: str, interrupt: Interrupt) -> None:
-        self._sink = sink
+    def __init__(self, session: Session, clock: Clock, cluster: str) -> None:
+        self._session = session
         self._clock = clock
-        self._run = run
         self._cluster = cluster
-        self._interrupt = interrupt
         self._lease: Lease | None = None
 
     def attach(self, lease: Lease) -> None:
@@ -38,17 +46,17 @@ class JournaledEvents:
 
     def _on_lost(self, reason: asyncio.Future[str]) -> None:
         if not reason.cancelled():
-            self._interrupt.ask(f"the lease was lost: {reason.result()}")
+            self._session.interrupt.ask(f"the lease was lost: {reason.result()}")
 
     def show(self, event: Event) -> None:
         """To the operator only (progress)."""
-        self._sink(event)
+        self._session.sink(event)
 
     async def __call__(self, event: Event) -> None:
         if self._lease is not None and not isinstance(event, StepProgress):
-            entry = as_json(event, ts=self._clock.time(), run=self._run, cluster=self._cluster)
+            entry = as_json(event, ts=self._clock.time(), run=self._session.run, cluster=self._cluster)
             try:
                 await self._lease.journal({**entry, "operator": operator()})
             except PdctlError as error:
-                self._interrupt.ask(error.message)
-        self._sink(event)
+                self._session.interrupt.ask(error.message)
+        self._session.sink(event)

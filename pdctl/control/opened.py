@@ -10,10 +10,10 @@ from pathlib import Path
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
-from pdctl.control.membership import RegistrarMembership
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
+from pdctl.routers.membership import NodeMembership
 from pdctl.ssh.pool import SshShells
 from pdctl.supervisors.select import cluster_dir, supervisor_for
 
@@ -55,7 +55,7 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
         {name: supervisor_for(engine, shells.shell(name), deployment, name) for name in deployment.nodes},
         supervisor_for(router.supervisor, shells.shell(router.node), deployment, router.node),
         http,
-        RegistrarMembership(deployment, shells.shell(router.node)),
+        NodeMembership(shells.shell(router.node), deployment),
         SystemClock(),
     )
     try:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pdctl.model.launch import Registration
 from pdctl.model.observed import MembershipSeen
+from pdctl.routers.members import Member
+
+__all__ = ["Answer", "Http", "Member", "Membership", "NotAnswering"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,6 @@ class Http(Protocol):
     ) -> Answer:
         """One request. Raises NotAnswering where no whole answer came in time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An instance that the router may pick: what the registrar says of it, once per second."""
-
-    name: str
-    generation: int
-    registration: Registration
 
 
 class Membership(Protocol):

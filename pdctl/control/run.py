@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from pdctl.control import secrets
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
-from pdctl.control.journal import JournaledEvents, Sink, new_run_id
+from pdctl.control.journal import JournaledEvents, Session
 from pdctl.control.lease import Applied, HeldLease, operator, take_lease
 from pdctl.control.member_book import MemberBook
 from pdctl.control.observe import observe
@@ -23,6 +24,7 @@ from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
+from pdctl.model.deployment import Deployment
 from pdctl.model.events import (
     Event,
     LeaseTaken,
@@ -49,8 +51,7 @@ class Run:
     cluster: Cluster
     command: str
     make_plan: MakePlan
-    sink: Sink
-    interrupt: Interrupt
+    session: Session
     state_dir: str
     records: bool = False
     adopt: bool = False
@@ -64,7 +65,8 @@ class Run:
         deployment, clock = self.cluster.deployment, self.cluster.clock
         values = secrets.resolve(deployment) if self.needs_secrets else {}
         began = clock.monotonic()
-        emit = JournaledEvents(self.sink, clock, new_run_id(), deployment.cluster, self.interrupt)
+        emit = JournaledEvents(self.session, clock, deployment.cluster)
+        interrupt = self.session.interrupt
         shell = self.cluster.shells.shell(deployment.lease_node)
         async with take_lease(shell, self.state_dir, self.command) as lease:
             if self.records and self.base is not None:
@@ -76,13 +78,13 @@ class Run:
             await self._announce(emit, observed, plan)
             tally = Tally()
             if plan.steps:
-                ctx = await self._context(observed, lease.epoch, values, emit)
+                ctx = await self._context(observed, plan, lease.epoch, values, emit)
                 await self._prepare(ctx, plan)
-                tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, self.interrupt)
-            code = exit_code(plan, tally, self.interrupt)
-            if self.records and not self.interrupt.asked.is_set():
+                tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, interrupt)
+            code = exit_code(plan, tally, interrupt)
+            if self.records and not interrupt.asked.is_set():
                 await self._record(lease)
-            text = _ending(self.command, plan, tally, self.interrupt)
+            text = _ending(self.command, plan, tally, interrupt)
             took_s = clock.monotonic() - began
             counts = (tally.count(End.DONE), tally.count(End.FAILED), tally.count(End.SKIPPED))
             await emit(RunEnded(self.command, code, *counts, took_s, text))
@@ -96,7 +98,7 @@ class Run:
             await emit(Planned(step.id, step.action.value, step.subject, step.node, step.reason))
 
     async def _context(
-        self, observed: Observed, epoch: int, values: Mapping[str, str], emit: JournaledEvents
+        self, observed: Observed, plan: Plan, epoch: int, values: Mapping[str, str], emit: JournaledEvents
     ) -> RunContext:
         listed = await self.cluster.membership.members()
         members = {name: member for name, member in listed.items() if _may_live(observed, member)}
@@ -107,7 +109,8 @@ class Run:
             emit.show(StepProgress(step.id, step.action.value, step.subject, text, round(clock.monotonic() - began, 1)))
 
         book = MemberBook(self.cluster.membership, members, epoch, clock)
-        return RunContext(self.cluster, observed, epoch, values, book, Generations(observed.nodes), progress)
+        generations = Generations(self.cluster, _starts(self.cluster.deployment, plan), epoch)
+        return RunContext(self.cluster, observed, epoch, values, book, generations, progress)
 
     async def _prepare(self, ctx: RunContext, plan: Plan) -> None:
         """Tell the board what runs and what will not come, before any step asks it."""
@@ -158,6 +161,17 @@ class Run:
             await lease.record(Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text))
         if self.base is not None:
             self.base.write(digest)
+
+
+def _starts(deployment: Deployment, plan: Plan) -> Counter[str]:
+    """How many units the plan starts on each node."""
+    nodes: Counter[str] = Counter()
+    for step in plan.steps:
+        if step.action is Action.START:
+            nodes.update(deployment.instance(step.subject).nodes)
+        elif step.action in (Action.START_ROUTER, Action.START_REGISTRAR):
+            nodes[step.node] += 1
+    return nodes
 
 
 def _may_live(observed: Observed, member: Member) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdctl.control.base import BaseRecord
-from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Sink
+from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
 from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
@@ -49,7 +48,7 @@ def refuse_unsupported(deployment: Deployment, only: frozenset[str] | None = Non
         raise PlanRefused("; ".join(f"{item.what}: {item.reason}" for item in found), hint=found[0].hint)
 
 
-async def up(opened: Opened, options: UpOptions, sink: Sink, interrupt: Interrupt) -> int:
+async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
@@ -62,8 +61,7 @@ async def up(opened: Opened, options: UpOptions, sink: Sink, interrupt: Interrup
         opened.cluster,
         "restart" if options.restart else "up",
         make_plan,
-        sink,
-        interrupt,
+        session,
         opened.state_dir,
         records=options.only is None and not options.restart,
         adopt=options.adopt,

@@ -12,7 +12,7 @@ from pdctl.control.member_book import MemberBook
 from pdctl.engines.engine import render
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.launch import Launch
-from pdctl.model.observed import NodeView, Observed
+from pdctl.model.observed import Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import Step
@@ -21,17 +21,24 @@ Progress = Callable[[Step, str], None]
 
 
 class Generations:
-    """The next generation of each node, from what was seen there. The node itself refuses one that was ever used."""
+    """Gives out the generations of one run's starts. Each node reserves all that the run needs there in one exec."""
 
-    def __init__(self, views: Mapping[str, NodeView]) -> None:
-        self._last = {name: view.generation for name, view in views.items()}
+    def __init__(self, cluster: Cluster, needed: Mapping[str, int], epoch: int) -> None:
+        """`needed`: how many starts the plan has on each node."""
+        self._cluster = cluster
+        self._needed = needed
+        self._epoch = epoch
+        self._left: dict[str, list[int]] = {}
+        self._turns = {node: asyncio.Lock() for node in cluster.deployment.nodes}
 
-    def next(self, node: str) -> int:
-        self._last[node] += 1
-        return self._last[node]
-
-    def at_least(self, node: str, generation: int) -> None:
-        self._last[node] = max(self._last[node], generation)
+    async def next(self, node: str) -> int:
+        """A generation that was never used on `node`. Raises NodeError's kinds."""
+        async with self._turns[node]:
+            if not self._left.get(node):
+                count = max(self._needed.get(node, 1), 1)
+                first = await self._cluster.engines[node].take_generations(count, epoch=self._epoch)
+                self._left[node] = list(range(first, first + count))
+            return self._left[node].pop(0)
 
 
 class ReadyBoard:

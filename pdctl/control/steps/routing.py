@@ -13,6 +13,7 @@ from pdctl.model.deployment import Deployment
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitSpec
 from pdctl.plan.steps import Step
+from pdctl.routers.ports import local_address
 from pdctl.routers.units import registrar_unit, router_unit
 
 LISTEN_S = 60.0
@@ -22,19 +23,18 @@ POLL_S = 0.25
 
 def router_url(deployment: Deployment) -> str:
     """The router's base URL as seen from its own node."""
-    host = deployment.router.host
-    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{deployment.router.port}"
+    return f"http://{local_address(deployment.router)}"
 
 
 async def start_registrar(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Start the registrar under its own unit; it sends whatever the members file says."""
-    generation = ctx.generations.next(step.node)
+    generation = await ctx.generations.next(step.node)
     return await _start(ctx, step, registrar_unit(ctx.deployment, generation=generation))
 
 
 async def start_router(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Start the router and wait until it listens. Raises InstanceError with what it last said."""
-    generation = ctx.generations.next(step.node)
+    generation = await ctx.generations.next(step.node)
     detail = await _start(ctx, step, router_unit(ctx.deployment, generation=generation))
     end = ctx.clock.monotonic() + LISTEN_S
     while ctx.clock.monotonic() < end:

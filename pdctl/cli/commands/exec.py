@@ -1,0 +1,51 @@
+"""`pdctl exec`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pdctl.cli.chosen import chosen_nodes
+from pdctl.cli.main import Globals
+from pdctl.cli.session import read, refuse_read_only
+from pdctl.control.opened import Opened
+from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec
+from pdctl.model.events import plain
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-t", "--timeout", "deadline_s", type=float, default=60.0, show_default=True, help="Seconds per node.")
+@click.option("-n", "--on", "selectors", multiple=True, help="Nodes, slots or @pools; all nodes if left out.")
+@click.argument("argv", nargs=-1, required=True)
+@click.pass_obj
+def command(options: Globals, deadline_s: float, selectors: tuple[str, ...], argv: tuple[str, ...]) -> int:
+    """Run ARGV (no shell) on many nodes at once: `pdctl exec -n @decode -- rocm-smi --showmeminfo vram`."""
+    refuse_read_only(options, "exec")
+
+    async def act(opened: Opened) -> int:
+        nodes = chosen_nodes(opened.deployment, selectors)
+        results: list[ExecResult] = []
+        async for result in remote_exec(opened.cluster.shells, nodes, argv, deadline_s=deadline_s):
+            results.append(result)
+            _show(result, as_json=options.json)
+        return exit_code(results)
+
+    return read(options, act)
+
+
+def _show(result: ExecResult, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "event": "exec", **plain(result)}))
+        return
+    if result.trouble:
+        click.echo(f"{result.node}: {result.trouble}", err=True)
+        if result.hint:
+            click.echo(f"  hint: {result.hint}", err=True)
+        return
+    for line in result.stdout.splitlines():
+        click.echo(f"{result.node}: {line}")
+    for line in result.stderr.splitlines():
+        click.echo(f"{result.node}! {line}", err=True)
+    if result.status:
+        click.echo(f"{result.node}: exit status {result.status}", err=True)

@@ -1,0 +1,29 @@
+"""`pdctl up`."""
+
+from __future__ import annotations
+
+import click
+
+from pdctl.cli.chosen import chosen_instances
+from pdctl.cli.main import Globals
+from pdctl.cli.session import change
+from pdctl.control.journal import Session
+from pdctl.control.opened import Opened
+from pdctl.control.up import UpOptions, up
+
+
+@click.command("up")
+@click.argument("selectors", nargs=-1)
+@click.option("--adopt", is_flag=True, help="Go on although somebody applied another inventory since.")
+@click.pass_obj
+def command(options: Globals, selectors: tuple[str, ...], adopt: bool) -> int:
+    """Make the cluster what the inventory says: start what is missing, adopt what runs, replace what differs.
+
+    SELECTORS limit it to nodes, slots, instances or @pools. A second `up` changes nothing.
+    """
+
+    async def act(opened: Opened, session: Session) -> int:
+        only = chosen_instances(opened.deployment, selectors)
+        return await up(opened, UpOptions(only=only, adopt=adopt), session)
+
+    return change(options, "up", act)

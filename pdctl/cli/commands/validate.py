@@ -1,0 +1,40 @@
+"""`pdctl validate`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pdctl.cli.main import Globals
+from pdctl.control.opened import read_deployment
+from pdctl.engines.shapes import refusals
+
+
+@click.command("validate")
+@click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
+@click.pass_obj
+def command(options: Globals, files: tuple[str, ...]) -> int:
+    """Check the inventory (or FILES): every error at once, with its place and a hint. Exit 65 if there is one."""
+    from pathlib import Path
+
+    from pdctl.cli.failure import show_failure
+    from pdctl.errors import InventoryError
+
+    code = 0
+    for path in [Path(name) for name in files] or [options.inventory]:
+        try:
+            _, deployment = read_deployment(path)
+        except InventoryError as error:
+            show_failure(error, json=options.json, verbose=options.verbose)
+            code = error.exit_code
+            continue
+        limits = [f"{item.what}: {item.reason}" for item in refusals(deployment)]
+        if options.json:
+            body = {"schema": 1, "event": "valid", "file": str(path), "cluster": deployment.cluster}
+            click.echo(json.dumps({**body, "instances": len(deployment.instances), "refused_by_up": limits}))
+            continue
+        click.echo(f"{path}: valid; {len(deployment.nodes)} nodes, {len(deployment.instances)} instances")
+        for limit in limits:
+            click.echo(f"  but `up` would refuse it: {limit}")
+    return code

@@ -1,0 +1,134 @@
+"""The `pdctl` command: global options, and a table of commands that are imported only when asked for.
+
+`pdctl --help` must cost at most 0.15 s of CPU, so nothing here imports asyncssh, httpx, pydantic, rich or textual.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from pdctl import __version__
+from pdctl.errors import PdctlError, UsageError
+
+COMMANDS = {
+    "init": "write an inventory from reachable hosts",
+    "validate": "check an inventory: every error at once, located",
+    "schema": "print the inventory's JSON Schema, for editors",
+    "render": "print what would be started: argv, environment, ports; touches no network",
+    "trust": "show and pin the nodes' host keys",
+    "plan": "say what `up` would do, and why",
+    "up": "make the cluster what the inventory says",
+    "status": "show what runs, what is registered, and what died of what",
+    "logs": "show the logs of instances, the router or the registrar",
+    "restart": "relaunch instances, one of a role at a time",
+    "down": "fence, drain and stop",
+    "exec": "run one command on many nodes",
+    "events": "show the journal of changes",
+    "demo": "a simulated fleet: bring it up, serve a load, take it down",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options that every command honours."""
+
+    inventory: Path
+    json: bool
+    yes: bool
+    read_only: bool
+    verbose: bool
+
+
+class LazyGroup(click.Group):
+    """Finds a command's module by its name when it is invoked; help needs only the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"pdctl.cli.commands.{cmd_name.replace('-', '_')}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean `pdctl {close[0]}`?" if close else "`pdctl --help` lists the commands"
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="PDCTL_INVENTORY",
+    default=Path("inventory.yaml"),
+    show_default=True,
+    help="The cluster's YAML file; also PDCTL_INVENTORY.",
+)
+@click.option("--json", is_flag=True, help="Machine-readable output: one JSON document, or one event a line.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option(
+    "--read-only", is_flag=True, envvar="PDCTL_READ_ONLY", help="Refuse every command that changes something."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show plans, details and tracebacks.")
+@click.version_option(__version__, prog_name="pdctl")
+@click.pass_context
+def cli(ctx: click.Context, **options: Any) -> None:
+    """Bring prefill/decode clusters up on bare-metal GPU nodes over SSH, watch them, and take them down.
+
+    The inventory says what is wanted; the nodes' own units say what is. A run can be killed at any point: the next
+    one, from any machine, goes on from what it finds.
+    """
+    ctx.obj = Globals(**options)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit: with its own code, or with the code of the error that ended it."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = cli.main(arguments, prog_name="pdctl", standalone_mode=False)
+    except PdctlError as error:
+        code = _tell(error, arguments)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = UsageError.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The reader went (`pdctl status | head`): nothing more can be said, and Python must not try at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: PdctlError, arguments: Sequence[str]) -> int:
+    from pdctl.cli.failure import show_failure
+
+    show_failure(error, json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)
+    return error.exit_code

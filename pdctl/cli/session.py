@@ -1,0 +1,82 @@
+"""Run one command's coroutine with its view of the events and its signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+
+from pdctl.cli.main import Globals
+from pdctl.cli.render import renderer
+from pdctl.control.clock import SystemClock
+from pdctl.control.execute import Interrupt
+from pdctl.control.journal import Session, new_run_id
+from pdctl.control.opened import Opened, open_cluster
+from pdctl.errors import Interrupted, UsageError
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def refuse_read_only(options: Globals, command: str) -> None:
+    """Raises UsageError if the operator asked for a session that changes nothing."""
+    if options.read_only:
+        raise UsageError(f"`{command}` changes the cluster", hint="leave out --read-only (or unset PDCTL_READ_ONLY)")
+
+
+def confirm(options: Globals, question: str) -> None:
+    """Ask before something that interrupts service, unless `--yes`, `--json` or no terminal is there to answer.
+
+    Without a terminal the command was typed into a script on purpose; it goes on.
+    """
+    if options.yes or options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    if not click.confirm(question):
+        raise Interrupted("nothing was changed")
+
+
+def change(
+    options: Globals, command: str, act: Callable[[Opened, Session], Awaitable[int]], path: Path | None = None
+) -> int:
+    """Run a use case that changes the cluster, shown by the view that the options ask for. Returns its exit code.
+
+    The first SIGINT, SIGTERM or SIGHUP stops at the next safe point, the second at once.
+    """
+    refuse_read_only(options, command)
+    run = new_run_id()
+
+    async def body() -> int:
+        interrupt = Interrupt()
+        loop = asyncio.get_running_loop()
+        for number in STOPS:
+            loop.add_signal_handler(number, interrupt.ask)
+        async with open_cluster(path or options.inventory) as opened:
+            view = renderer(
+                json=options.json,
+                stream=sys.stdout,
+                terminal=sys.stdout.isatty(),
+                verbose=options.verbose,
+                clock=SystemClock(),
+                run=run,
+                cluster=opened.deployment.cluster,
+            )
+            with view:
+                return await act(opened, Session(view, interrupt, run))
+
+    try:
+        return asyncio.run(body())
+    except asyncio.CancelledError:
+        raise Interrupted("stopped at once", hint=f"run `pdctl {command}` again to go on from what is there") from None
+
+
+def read(options: Globals, act: Callable[[Opened], Awaitable[int]]) -> int:
+    """Run a use case that changes nothing. Returns its exit code."""
+
+    async def body() -> int:
+        async with open_cluster(options.inventory) as opened:
+            return await act(opened)
+
+    return asyncio.run(body())
