@@ -54,7 +54,7 @@ class StartupProgress:
     detail: str = ""
 
 
-def parse_version(body: bytes) -> str | None:
+def parse_version(body: str | bytes) -> str | None:
     """The engine's version from `/version`; None if the answer is not what vLLM gives."""
     try:
         version = json.loads(body)["version"]

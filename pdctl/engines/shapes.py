@@ -18,6 +18,11 @@ MORIIO_SINCE: Final = (0, 21)
 """From here on MoRI-IO registers as vllm-router understands it (vLLM 0.21 moriio_connector.py)."""
 
 MORIIO_ENV_IGNORED_SINCE: Final = (0, 23)
+MORIIO_ENV_IGNORED: Final = frozenset(
+    {"VLLM_MORIIO_QP_PER_TRANSFER", "VLLM_MORIIO_POST_BATCH_SIZE", "VLLM_MORIIO_NUM_WORKERS"}
+)
+"""Deprecated and ignored, with one warning in the log (vLLM 0.23 moriio_common.py)."""
+
 MUST_MATCH: Final = ("block-size", "kv-cache-dtype")
 """Flags that both sides of a KV transfer must agree on (vLLM 0.33 moriio_connector_usage.md)."""
 
@@ -100,7 +105,7 @@ def _environment(deployment: Deployment, pool: PoolSpec) -> Iterator[Refusal]:
                 yield Refusal(place, f"env.{name} is unsafe: {_UNSAFE[name]}", f"remove {name} from env")
             elif name in owned:
                 yield Refusal(place, f"env.{name} is set by pdctl for every launch", f"remove {name} from env")
-            elif ignored and name.startswith("VLLM_MORIIO_"):
+            elif ignored and name in MORIIO_ENV_IGNORED:
                 yield Refusal(place, f"vLLM {deployment.engine.version} ignores env.{name}", f"remove {name} from env")
             elif pool.role is not Role.MIXED and "expandable_segments:True" in value:
                 yield Refusal(
