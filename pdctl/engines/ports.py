@@ -6,8 +6,8 @@ makes vLLM hang at start-up without a word (same file), and its listeners bind e
 
 The block of generation g is number `(g - 1) mod blocks` of the node's usable blocks. The counter belongs to the node
 (`Supervisor.take_generations`), so co-located instances draw from one sequence and a port comes back only after
-`launches_before_reuse` launches: 397 for a node of 8 GPUs behind a router on port 30000 (12768 ports, 32 a block, two
-blocks left out for the router). Inventory entries that share a machine share the range by their order, equally.
+`launches_before_reuse` launches: 398 for a node of 8 GPUs behind a router on port 30000 (12768 ports, 32 a block, one
+block left out for the router). Inventory entries that share a machine share the range by their order, equally.
 """
 
 from __future__ import annotations
@@ -27,17 +27,14 @@ _FIXED_PORTS = 8  # http, RPC_PORTS, and three to spare at the end
 _ROUTER_PORTS = 10
 """A router's HTTP port and the nine above it are left to it: discovery and metrics ports alternate there per flip."""
 
-_METRICS_PORTS = range(29_000, 29_010)
-"""vllm-router 0.1.17 serves its metrics on 29000 unless told otherwise."""
-
 
 def block_size(node: NodeSpec) -> int:
     """Ports of one launch on `node`: 8 + 3 per GPU, whatever the instance's shape, so that blocks never straddle."""
     return _FIXED_PORTS + 3 * node.gpus
 
 
-def router_ports(deployment: Deployment) -> frozenset[int]:
-    """Ports that no engine may be given: the router's HTTP port and those above it, metrics, any `…port` in its args.
+def reserved_ports(deployment: Deployment) -> frozenset[int]:
+    """Ports that no engine may be given: the router's HTTP port and those above it, and any `…port` in its args.
 
     They are left out on every node, not only on the router's, so that another router node changes no engine's ports.
     """
@@ -47,7 +44,7 @@ def router_ports(deployment: Deployment) -> frozenset[int]:
         for key, value in router.args.items()
         if key.replace("_", "-").endswith("port") and str(value).isdecimal()
     }
-    return frozenset({*range(router.port, router.port + _ROUTER_PORTS), *_METRICS_PORTS, *named})
+    return frozenset({*range(router.port, router.port + _ROUTER_PORTS), *named})
 
 
 def usable_blocks(deployment: Deployment, node: NodeSpec) -> tuple[int, ...]:
@@ -59,7 +56,7 @@ def usable_blocks(deployment: Deployment, node: NodeSpec) -> tuple[int, ...]:
     share = (END_PORT - FIRST_PORT) // len(sharers)
     start = FIRST_PORT + sharers.index(node.name) * share
     size = block_size(node)
-    reserved = router_ports(deployment)
+    reserved = reserved_ports(deployment)
     blocks = tuple(
         first
         for first in range(start, start + share - size + 1, size)

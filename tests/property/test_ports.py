@@ -15,7 +15,7 @@ from pdctl.engines.ports import (
     launches_before_reuse,
     plan_ports,
     ports_from_http,
-    router_ports,
+    reserved_ports,
 )
 from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment, Instance, Parallel
@@ -88,7 +88,7 @@ def test_every_port_is_in_range_used_once_and_not_the_routers(deployment: Deploy
         assert set(used) <= set(ports.listening())
         assert ports.block[0] >= FIRST_PORT
         assert ports.block[1] < END_PORT
-        assert router_ports(deployment).isdisjoint(ports.listening())
+        assert reserved_ports(deployment).isdisjoint(ports.listening())
 
 
 @given(deployments(), st.integers(1, 10_000))
@@ -108,15 +108,15 @@ def test_the_plan_wraps_after_as_many_launches_as_it_says(deployment: Deployment
         assert plan_ports(deployment, instance, generation) == plan_ports(deployment, instance, later)
 
 
-def test_a_node_of_eight_gpus_has_397_launches_beside_a_router_on_30000() -> None:
+def test_a_node_of_eight_gpus_has_398_launches_beside_a_router_on_30000() -> None:
     deployment = mori_1p1d()
-    assert launches_before_reuse(deployment, deployment.nodes["solo"]) == 397
+    assert launches_before_reuse(deployment, deployment.nodes["solo"]) == 398
 
 
 def test_port_arguments_of_the_router_are_left_out_too() -> None:
     deployment = mori_1p1d()
     router = replace(deployment.router, args={"prometheus_port": 20001, "log-level": "info", "policy": "random"})
-    assert 20001 in router_ports(replace(deployment, router=router))
+    assert 20001 in reserved_ports(replace(deployment, router=router))
     moved = plan_ports(replace(deployment, router=router), deployment.instances[0], 1)
     assert moved.block[0] == plan_ports(deployment, deployment.instances[0], 2).block[0]
 
