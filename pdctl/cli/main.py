@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from pdctl import __version__
+from pdctl.cli.global_options import with_global_options
 from pdctl.errors import PdctlError, UsageError
 
 COMMANDS = {
@@ -36,17 +35,6 @@ COMMANDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """The options that every command honours."""
-
-    inventory: Path
-    json: bool
-    yes: bool
-    read_only: bool
-    verbose: bool
-
-
 class LazyGroup(click.Group):
     """Finds a command's module by its name when it is invoked; help needs only the table."""
 
@@ -59,7 +47,7 @@ class LazyGroup(click.Group):
         module = import_module(f"pdctl.cli.commands.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)
-        return command
+        return with_global_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -78,30 +66,16 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "-i",
-    "--inventory",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="PDCTL_INVENTORY",
-    default=Path("inventory.yaml"),
-    show_default=True,
-    help="The cluster's YAML file; also PDCTL_INVENTORY.",
-)
-@click.option("--json", is_flag=True, help="Machine-readable output: one JSON document, or one event a line.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
-@click.option(
-    "--read-only", is_flag=True, envvar="PDCTL_READ_ONLY", help="Refuse every command that changes something."
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show plans, details and tracebacks.")
 @click.version_option(__version__, prog_name="pdctl")
-@click.pass_context
-def cli(ctx: click.Context, **options: Any) -> None:
+def cli() -> None:
     """Bring prefill/decode clusters up on bare-metal GPU nodes over SSH, watch them, and take them down.
 
     The inventory says what is wanted; the nodes' own units say what is. A run can be killed at any point: the next
     one, from any machine, goes on from what it finds.
     """
-    ctx.obj = Globals(**options)
+
+
+with_global_options(cli)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

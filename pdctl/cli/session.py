@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.render import renderer
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt

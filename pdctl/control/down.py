@@ -18,5 +18,5 @@ async def down(opened: Opened, session: Session, *, only: frozenset[str] | None 
     def make_plan(observed: Observed, applied: Applied | None) -> Plan:
         return plan_down(deployment, observed, only=only, now=now)
 
-    run = Run(opened.cluster, "down", make_plan, session, opened.state_dir, now=now, needs_secrets=False)
+    run = Run(opened.cluster, "down", make_plan, session, now=now, needs_secrets=False)
     return await run.go()

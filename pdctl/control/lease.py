@@ -21,8 +21,11 @@ from itertools import count
 from typing import Any, Protocol
 
 from pdctl.errors import LeaseHeld, NodeError, PdctlError
+from pdctl.model.deployment import Deployment
+from pdctl.model.role import SupervisorKind
 from pdctl.ssh.ports import Shell, Stream
 
+SYSTEM_ROOT = "/var/lib/pdctl"
 HEARTBEAT_S = 1.0
 TIMEOUT_S = 5.0
 _LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
@@ -129,15 +132,22 @@ class HeldLease:
                 done.set_exception(LeaseHeld(f"the lease was lost while this run worked: {reason}", hint=_LOST_HINT))
 
 
+def state_root(deployment: Deployment) -> str | None:
+    """The directory on the nodes that holds `<cluster>/`; None is the login's own state directory."""
+    by_process = deployment.engine.supervisor is SupervisorKind.PROCESS
+    return deployment.state_dir or (None if by_process else SYSTEM_ROOT)
+
+
 @asynccontextmanager
-async def take_lease(shell: Shell, directory: str, command: str) -> AsyncIterator[HeldLease]:
-    """Hold the cluster's lease while the context lasts. `directory` is the cluster's state directory on the node.
+async def take_lease(shell: Shell, root: str | None, cluster: str, command: str) -> AsyncIterator[HeldLease]:
+    """Hold the cluster's lease while the context lasts. `root`: the node's state directory, None the login's own.
 
     Raises LeaseHeld, naming the holder, if somebody else has it; NodeError's kinds if the node cannot be asked.
     """
     source = resources.files("pdctl.control").joinpath("lease_on_node.py").read_text()
     hello = {
-        "dir": directory,
+        "root": root,
+        "cluster": cluster,
         "timeout_s": TIMEOUT_S,
         "holder": {"operator": operator(), "pid": os.getpid(), "command": command},
     }

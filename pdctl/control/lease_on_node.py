@@ -1,9 +1,9 @@
 """The lease, on the lease node: stdlib only, Python >= 3.6, alive exactly as long as its SSH channel.
 
-Speaks JSON lines. First line in: {"dir", "holder": {...}, "timeout_s"}. First line out: {"ok": true, "epoch": N,
-"applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps "journal": {...}
-or "applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of stdin (the
-controller died): the lock is free.
+Speaks JSON lines. First line in: {"root", "cluster", "holder": {...}, "timeout_s"}. First line out: {"ok": true,
+"epoch": N, "applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps
+"journal": {...} or "applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of
+stdin (the controller died): the lock is free.
 The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
 """
 
@@ -58,6 +58,15 @@ class Lines:
         return message
 
 
+def cluster_dir(hello: Dict[str, Any]) -> str:
+    """Where the cluster's files lie: under the configured root, else in the login's state directory."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join("~", ".local", "state")
+    root = hello["root"] or os.path.join(base, "pdctl")
+    return os.path.abspath(os.path.expanduser(os.path.join(root, hello["cluster"])))
+
+
 def highest_epoch(root: str) -> int:
     """The highest epoch that this node has seen, by the lease or by a mutating command."""
     highest = int(read_json(os.path.join(root, "lease.json"), {}).get("epoch", 0))
@@ -89,7 +98,7 @@ def main() -> None:
     hello = lines.next(30)
     if hello is None:
         return
-    root = os.path.expanduser(os.path.expandvars(hello["dir"]))
+    root = cluster_dir(hello)
     os.makedirs(root, exist_ok=True)
     lock = os.open(os.path.join(root, "lease.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     record = os.path.join(root, "lease.json")

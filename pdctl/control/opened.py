@@ -15,16 +15,15 @@ from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
 from pdctl.routers.membership import NodeMembership
 from pdctl.ssh.pool import SshShells
-from pdctl.supervisors.select import cluster_dir, supervisor_for
+from pdctl.supervisors.select import supervisor_for
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A cluster with its effects. `state_dir` is the cluster's directory on the lease node."""
+    """A cluster with its effects, and the inventory that it was made from."""
 
     cluster: Cluster
     inventory: Inventory
-    state_dir: str
 
     @property
     def deployment(self) -> Deployment:
@@ -52,14 +51,14 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
     cluster = Cluster(
         deployment,
         shells,
-        {name: supervisor_for(engine, shells.shell(name), deployment, name) for name in deployment.nodes},
-        supervisor_for(router.supervisor, shells.shell(router.node), deployment, router.node),
+        {name: supervisor_for(engine, shells.shell(name), deployment, node) for name, node in deployment.nodes.items()},
+        supervisor_for(router.supervisor, shells.shell(router.node), deployment, deployment.nodes[router.node]),
         http,
         NodeMembership(shells.shell(router.node), deployment),
         SystemClock(),
     )
     try:
-        yield Opened(cluster, inventory, cluster_dir(deployment, engine))
+        yield Opened(cluster, inventory)
     finally:
         await http.close()
         await shells.close()

@@ -12,7 +12,7 @@ from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
 from pdctl.control.journal import JournaledEvents, Session
-from pdctl.control.lease import Applied, HeldLease, operator, take_lease
+from pdctl.control.lease import Applied, HeldLease, operator, state_root, take_lease
 from pdctl.control.member_book import MemberBook
 from pdctl.control.observe import observe
 from pdctl.control.ports import Member
@@ -46,13 +46,12 @@ MakePlan = Callable[[Observed, Applied | None], Plan]
 @dataclass(slots=True)
 class Run:
     """One mutating run. `make_plan` decides from what was seen; `records` says that success makes ours the last
-    applied inventory; `state_dir` is the cluster's directory on the lease node."""
+    applied inventory."""
 
     cluster: Cluster
     command: str
     make_plan: MakePlan
     session: Session
-    state_dir: str
     records: bool = False
     adopt: bool = False
     now: bool = False
@@ -68,7 +67,7 @@ class Run:
         emit = JournaledEvents(self.session, clock, deployment.cluster)
         interrupt = self.session.interrupt
         shell = self.cluster.shells.shell(deployment.lease_node)
-        async with take_lease(shell, self.state_dir, self.command) as lease:
+        async with take_lease(shell, state_root(deployment), deployment.cluster, self.command) as lease:
             if self.records and self.base is not None:
                 check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)

@@ -62,7 +62,6 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
         "restart" if options.restart else "up",
         make_plan,
         session,
-        opened.state_dir,
         records=options.only is None and not options.restart,
         adopt=options.adopt,
         base=BaseRecord.of(deployment),

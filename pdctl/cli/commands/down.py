@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.session import change, confirm
 from pdctl.control.down import down
 from pdctl.control.journal import Session

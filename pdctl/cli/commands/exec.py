@@ -7,7 +7,7 @@ import json
 import click
 
 from pdctl.cli.chosen import chosen_nodes
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read, refuse_read_only
 from pdctl.control.opened import Opened
 from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec

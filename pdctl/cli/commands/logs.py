@@ -7,7 +7,7 @@ import json
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read
 from pdctl.control.logs import logs, sources
 from pdctl.control.opened import Opened

@@ -7,7 +7,7 @@ import json
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.up import Planning, as_json, plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.cli.session import change
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened

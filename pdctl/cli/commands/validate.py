@@ -6,7 +6,7 @@ import json
 
 import click
 
-from pdctl.cli.main import Globals
+from pdctl.cli.global_options import Globals
 from pdctl.control.opened import read_deployment
 from pdctl.engines.shapes import refusals
 

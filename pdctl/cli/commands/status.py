@@ -1,0 +1,62 @@
+"""`pdctl status`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from pdctl.cli.duration import duration
+from pdctl.cli.global_options import Globals
+from pdctl.cli.session import read
+from pdctl.control.opened import Opened
+from pdctl.control.status import ClusterStatus, State, UnitView, as_json, status
+
+GOOD = (State.SERVING, State.RUNNING)
+
+
+@click.command("status")
+@click.pass_obj
+def command(options: Globals) -> int:
+    """What runs, what is registered, and what died of what. Exit 4 if a node could not be asked."""
+
+    async def act(opened: Opened) -> int:
+        seen = await status(opened.cluster)
+        if options.json:
+            click.echo(json.dumps(as_json(seen)))
+        else:
+            show(seen, verbose=options.verbose)
+        return seen.exit_code
+
+    return read(options, act)
+
+
+def show(seen: ClusterStatus, *, verbose: bool) -> None:
+    """The status as text, 80 columns wide where names allow."""
+    serving = {True: "serving", False: "not serving", None: "unknown whether it serves"}[seen.serving]
+    click.echo(f"{seen.cluster}: {seen.ratio}, {serving}, router {seen.router_url}")
+    views = [*seen.services, *seen.instances]
+    width = max(len(view.name) for view in views)
+    now = time.time()
+    for view in views:
+        click.echo(_line(view, width, now))
+        if view.why and view.state not in GOOD:
+            click.echo(f"  {'':{width}}   {view.why}")
+        if view.state is State.FAILED or verbose:
+            for line in view.last_lines[-5:]:
+                click.echo(f"  {'':{width}}   | {line}")
+    for name in seen.strays:
+        click.echo(f"! {name} runs, but is not in the inventory; `pdctl up` stops it")
+    for text in seen.alerts:
+        click.echo(f"! registrar: {text}")
+    for node, cause in seen.unreachable.items():
+        click.echo(f"? {node}: {cause}")
+
+
+def _line(view: UnitView, width: int, now: float) -> str:
+    sign = " " if view.state in GOOD else "?" if view.state is State.UNKNOWN else "!"
+    age = f" for {duration(now - view.started_at)}" if view.started_at and view.state in GOOD else ""
+    role = f"{view.role:<8}" if view.pool else f"{'':8}"
+    restarts = f", {view.restarts} restarts" if view.restarts else ""
+    return f"{sign} {view.name:{width}} {role} {view.state.value}{age}{restarts}  {view.endpoint}".rstrip()
