@@ -1,0 +1,187 @@
+"""The simulated engine: `python -m pdctl.sim.engine serve MODEL [vLLM flags]`.
+
+A real process that vllm-router 0.1.17 cannot tell from vLLM in its prefill/decode contract, in READ and WRITE, and that
+computes nothing: steps last as long as pdctl.perf.step_time says. What only a simulator can be told comes from the
+environment (pdctl.sim.engine_knobs). Exit status: 0 after SIGTERM, 1 when it died or could not start, 2 for bad flags.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from uvicorn import Config
+
+from pdctl.sim.engine_args import EngineArgs, StartupError, check_startup, parse_args
+from pdctl.sim.engine_core import EngineCore, Observer
+from pdctl.sim.engine_host import HeldVram, Workers, process_age_s
+from pdctl.sim.engine_knobs import EngineKnobs, KnobError, read_knobs
+from pdctl.sim.engine_lifecycle import QuietServer, StopSignal, crash_when_told, stop_on_death, stop_on_signal
+from pdctl.sim.engine_log import EngineLog
+from pdctl.sim.engine_metrics import EngineMetrics
+from pdctl.sim.engine_parts import cache_config, make_connector, make_ranks
+from pdctl.sim.faults import Faults
+from pdctl.sim.http_app import EngineApp
+from pdctl.sim.request_log import Observers, RequestLog, unix_offset_s
+
+_FLUSH_S = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one engine to its end; its exit status."""
+    open_at_s = time.monotonic() - process_age_s()
+    log = EngineLog()
+    try:
+        args = parse_args(sys.argv[1:] if argv is None else argv)
+        knobs = read_knobs(os.environ)
+        faults = Faults(knobs.faults)
+        if "exit_at_start" in faults:
+            raise StartupError("RuntimeError: Engine core initialization failed. See root cause above.")
+        check_startup(args)
+        if args.headless:
+            return asyncio.run(_wait_headless(faults, log))
+        return asyncio.run(_serve(args, knobs, faults, log, open_at_s + knobs.startup_s))
+    except KnobError as error:
+        print(f"pdctl.sim.engine: {error}", file=sys.stderr)
+        return 2
+    except StartupError as error:
+        log.traceback("core.py:1262", str(error), ("vllm/v1/engine/core.py:1253 run_engine_core",))
+        return 1
+
+
+async def _serve(args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog, open_at_s: float) -> int:
+    """Start up, serve, end. Raises StartupError."""
+    stop = StopSignal(faults)
+    http_socket = _bind(args)
+    log.info("api_server.py:1450", f"vLLM API server version {knobs.version}")
+    with ExitStack() as stack:
+        stack.callback(http_socket.close)
+        core, app = _assemble(args, knobs, faults, log, stack)
+        workers = Workers()
+        try:
+            await _start_core(core)
+            await workers.start(knobs.workers, stubborn=knobs.stubborn_workers)
+            vram = HeldVram(knobs.vram_dir, knobs.gpus, args.gpu_memory_utilization)
+            if "vram_held" not in faults:
+                stack.callback(vram.release)
+            if not await _load_model(args, faults, log, stop, open_at_s):
+                return 0
+            config = Config(app, loop="asyncio", http="httptools", ws="none", lifespan="on", access_log=args.access_log)
+            config.timeout_graceful_shutdown = _FLUSH_S
+            server = QuietServer(config)
+            await _run(server, http_socket, core, workers, stop, args, log, faults)
+        finally:
+            await workers.stop()
+            await core.close()
+    return 1 if core.cause_of_death is not None else 0
+
+
+async def _run(
+    server: QuietServer,
+    http_socket: socket.socket,
+    core: EngineCore,
+    workers: Workers,
+    stop: StopSignal,
+    args: EngineArgs,
+    log: EngineLog,
+    faults: Faults,
+) -> None:
+    crash_when_told(faults, log)
+    async with asyncio.TaskGroup() as group:
+        watchers = [
+            group.create_task(stop_on_signal(stop, core, server, log, args.shutdown_timeout_s)),
+            group.create_task(stop_on_death(core, server, log)),
+            group.create_task(_die_with_worker(workers, core)),
+        ]
+        await server.serve(sockets=[http_socket])
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def _die_with_worker(workers: Workers, core: EngineCore) -> None:
+    pid = await workers.first_death()
+    core.die(f"RuntimeError: Worker proc VllmWorker-0 (pid {pid}) died unexpectedly, shutting down executor.")
+
+
+def _assemble(
+    args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog, stack: ExitStack
+) -> tuple[EngineCore, EngineApp]:
+    ranks = make_ranks(args)
+    metrics = EngineMetrics(
+        args.served_names[0],
+        ranks,
+        max_model_len=args.max_model_len,
+        consumer=args.kv is not None and args.kv.role != "kv_producer",
+        cache_config=cache_config(args),
+    )
+    observers: list[Observer] = [metrics]
+    if knobs.request_log is not None:
+        stream = stack.enter_context(Path(knobs.request_log).open("a", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
+        observers.append(RequestLog(stream, clock_offset_s=unix_offset_s(time.monotonic())))
+    core = EngineCore(
+        ranks,
+        knobs.constants,
+        make_connector(args, knobs, faults, log),
+        observers[0] if len(observers) == 1 else Observers(observers),
+        faults,
+        speed=knobs.speed,
+        recompute_lost_kv=args.kv is not None and args.kv.load_failure_policy == "recompute",
+    )
+    api_keys = args.api_keys or ((knobs.api_key,) if knobs.api_key else ())
+    app = EngineApp(core, args, faults, metrics, version=knobs.version, api_keys=api_keys, dev_mode=knobs.dev_mode)
+    return core, app
+
+
+def _bind(args: EngineArgs) -> socket.socket:
+    """Take the HTTP port without listening: until then connections are refused, as by vLLM while it starts."""
+    http_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    http_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        http_socket.bind((args.host or "0.0.0.0", args.port))
+    except OSError as error:
+        http_socket.close()
+        raise StartupError(f"OSError: {error}") from error
+    return http_socket
+
+
+async def _start_core(core: EngineCore) -> None:
+    """A taken KV port makes vLLM hang at its start for ever (its listener thread dies); this ends instead."""
+    try:
+        await core.start()
+    except OSError as error:
+        raise StartupError(f"zmq.error.ZMQError: Address already in use ({error.strerror})") from error
+
+
+async def _load_model(args: EngineArgs, faults: Faults, log: EngineLog, stop: StopSignal, open_at_s: float) -> bool:
+    """Pass the start-up time; False when SIGTERM came first."""
+    log.info("gpu_model_runner.py:5240", f"Starting to load model {args.model}...")
+    remaining_s = None if "never_ready" in faults else max(0.0, open_at_s - time.monotonic())
+    try:
+        async with asyncio.timeout(remaining_s):
+            await stop.seen.wait()
+        return False
+    except TimeoutError:
+        pass
+    tokens = args.block_size * args.num_blocks
+    log.info("kv_cache_utils.py:1720", f"GPU KV cache size: {tokens:,} tokens")
+    host = args.host or "0.0.0.0"
+    log.info("api_server.py:120", f"Starting vLLM server on http://{host}:{args.port}")
+    return True
+
+
+async def _wait_headless(faults: Faults, log: EngineLog) -> int:
+    """A child node of a multi-node instance: its ranks are driven by the leader, it opens no HTTP port."""
+    stop = StopSignal(faults)
+    log.info("serve.py:140", "Launching vLLM in headless mode; waiting for the leader.")
+    await stop.seen.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
