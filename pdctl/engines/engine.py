@@ -11,7 +11,7 @@ from pdctl.engines.ports import plan_ports, ports_from_http
 from pdctl.engines.spec_hash import spec_hash
 from pdctl.model.deployment import Deployment, EngineSpec, Instance
 from pdctl.model.launch import Launch, Ports, Process, Registration
-from pdctl.model.role import EngineKind, SupervisorKind, UnitKind
+from pdctl.model.role import EngineKind, UnitKind
 from pdctl.model.unit import Labels
 
 Program: TypeAlias = Callable[[EngineSpec], tuple[str, ...]]
@@ -85,11 +85,8 @@ def _process(
 
 
 def _paths(deployment: Deployment, start: tuple[str, ...]) -> tuple[str, ...]:
-    """What must exist on the node: the model, and the program unless it lives in an image."""
-    wanted = [deployment.model.path]
-    if deployment.engine.supervisor is not SupervisorKind.DOCKER:
-        wanted.append(start[0])
-    return tuple(path for path in wanted if path.startswith("/"))
+    """What must exist on the node: the model, and the program (one in an image is not named by a path)."""
+    return tuple(path for path in (deployment.model.path, start[0]) if path.startswith("/"))
 
 
 def _registration(deployment: Deployment, instance: Instance, ports: Ports) -> Registration:

@@ -12,10 +12,12 @@ from pdctl.engines.ports import (
     END_PORT,
     FIRST_PORT,
     RPC_PORTS,
+    block_size,
     launches_before_reuse,
     plan_ports,
     ports_from_http,
     reserved_ports,
+    usable_blocks,
 )
 from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment, Instance, Parallel
@@ -106,6 +108,23 @@ def test_the_plan_wraps_after_as_many_launches_as_it_says(deployment: Deployment
         instance = whole_node(deployment, spec.name)
         later = generation + launches_before_reuse(deployment, spec)
         assert plan_ports(deployment, instance, generation) == plan_ports(deployment, instance, later)
+
+
+@given(st.lists(st.tuples(st.integers(1, 16), st.booleans()), min_size=2, max_size=6))
+def test_entries_of_one_machine_never_share_a_port(entries: list[tuple[int, bool]]) -> None:
+    """All blocks of all entries at once; `True` shares the address as well as the machine."""
+    nodes = [
+        node(f"n{number}", number, gpus, host_id="box", address="127.0.0.1" if same else None)
+        for number, (gpus, same) in enumerate(entries, 1)
+    ]
+    shared = cluster("shared", nodes, [pool("p", Role.PREFILL, Parallel())], [slot("n1", [0], "p")])
+    used = [
+        port
+        for spec in nodes
+        for first in usable_blocks(shared, spec)
+        for port in range(first, first + block_size(spec))
+    ]
+    assert len(used) == len(set(used))
 
 
 def test_a_node_of_eight_gpus_has_398_launches_beside_a_router_on_30000() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pdctl.engines.engine import registration, render
 from pdctl.model.deployment import ArgValue, Deployment
 from pdctl.model.launch import Launch, Process
-from pdctl.model.role import EngineKind, SupervisorKind, TransferMode, UnitKind
+from pdctl.model.role import Connector, EngineKind, SupervisorKind, TransferMode, UnitKind
 from tests.unit.deployments import (
     every_cluster,
     gpt_oss_8p4d,
@@ -169,6 +169,16 @@ def test_nixl_listens_on_a_side_channel_of_its_own(index: int, role: str, letter
     assert process.env["VLLM_NIXL_SIDE_CHANNEL_PORT"] == str(side)
     assert (started.registration.type, started.registration.zmq_address) == (letter, f"10.1.0.7:{side}")
     assert started.registration.transfer_mode is None
+
+
+def test_the_ranks_of_a_nixl_group_listen_inside_their_block() -> None:
+    """vLLM adds the global DP rank to the variable: 4 for the first rank of the second node."""
+    deployment = wide_ep16()
+    over_nixl = replace(deployment, kv=replace(deployment.kv, connector=Connector.NIXL))
+    started = launch(over_nixl, 1)
+    for index, process in enumerate(started.processes):
+        base = int(process.env["VLLM_NIXL_SIDE_CHANNEL_PORT"])
+        assert base + 4 * index == started.ports.side_channel
 
 
 def test_nixl_on_cpu_needs_its_buffer_device() -> None:
