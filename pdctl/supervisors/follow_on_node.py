@@ -1,7 +1,7 @@
-"""Node side: print a unit's log as JSON lines, {"t": text}, the last of it first and then, until stdin closes, what comes.
+"""Node side: print a unit's log as JSON lines, {"t": text}: the end of it, then what comes, until stdin closes.
 
-A new launch of the unit is a new file: what is left of the old one is printed first. A forgotten unit's last kept log is
-shown where it has no directory any more.
+A new launch of the unit is a new file: what is left of the old one is printed first. Where the unit has no directory
+any more, its last kept log is shown.
 """
 
 import json

@@ -286,6 +286,8 @@ def spawn_keeper(keeper: Keeper, alive_fd: int, wait_s: float) -> str:
             if os.fork() == 0:
                 detach({alive_fd, report_write})
                 keeper.run(report_write)
+        except BaseException as error:
+            keeper.note("the keeper failed: {!r}".format(error))
         finally:
             os._exit(0)
     os.close(report_write)
