@@ -160,7 +160,7 @@ def _choice(error: ErrorDetails) -> Text:
 
 
 def _bound(word: str, key: str) -> Callable[[ErrorDetails], Text]:
-    return lambda error: (f"must be {word} {error.get('ctx', {}).get(key)}, not {show(error['input'])}", "")
+    return lambda error: (f"must be {word} {error.get('ctx', {}).get(key):g}, not {show(error['input'])}", "")
 
 
 def _wanted(what: str) -> Callable[[ErrorDetails], Text]:

@@ -20,7 +20,7 @@ Loc: TypeAlias = tuple[str | int, ...]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster on a thousand nodes
 _MAX_DEPTH = 40  # libyaml's composer recurses on the C stack: it must never see deep nesting
-_MAX_NODES = 500_000  # counted after aliases are expanded, so that a chain of aliases cannot explode
+_MAX_NODES = 200_000  # counted after aliases are expanded, so that a chain of aliases cannot explode
 _BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})")
 _FLOAT = re.compile(r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]{1,2})?|[-+]?\.[0-9][0-9_]*")
@@ -54,7 +54,11 @@ class Document:
         self.file = file
         self.lines = _BREAKS.split(text)
         builder = _Builder()
-        self.data, self.root = builder.read(self._compose(text))
+        try:
+            self.data, self.root = builder.read(self._compose(text))
+        except _TooLarge:
+            message = f"more than {_MAX_NODES} values once its aliases are expanded"
+            raise InvalidInventory((self._at(0, 0, message),)) from None
         self.flaws = tuple(builder.flaws)
 
     def spot(self, path: Loc) -> tuple[Spot, bool]:
@@ -167,6 +171,10 @@ class _Entry:
     merged: bool
 
 
+class _TooLarge(Exception):
+    """The text holds more than an inventory ever does."""
+
+
 class _Builder:
     """Builds data and spots from a node graph, expanding aliases and merge keys."""
 
@@ -182,9 +190,7 @@ class _Builder:
         spot = Spot(key, node, merged)
         self._count += 1
         if self._count > _MAX_NODES:
-            if self._count == _MAX_NODES + 1:
-                self.flaws.append(Flaw(path, f"more than {_MAX_NODES} values once its aliases are expanded", node=key))
-            return None, spot
+            raise _TooLarge
         if any(node is ancestor for ancestor in self._open):
             self.flaws.append(Flaw(path, "refers to itself", "an alias may not point at what contains it", node=key))
             return None, spot

@@ -27,10 +27,12 @@ def slots_divide(context: Context) -> Iterator[Finding]:
 
 
 def pools_meet_floors(context: Context) -> Iterator[Finding]:
-    """Every pool has at least `min_instances` instances."""
+    """Every pool has at least `min_instances` instances. Silent where a slot's own mistake would be the cause."""
+    if any(placed.slot.pool not in (None, *context.pool_names) for placed in context.slots()):
+        return
     for name, pool in context.spec.pools.items():
         have = _instances(context, name, pool)
-        if have < pool.min_instances:
+        if have is not None and have < pool.min_instances:
             count = "1 instance" if have == 1 else f"{have} instances"
             message = f"pool {name!r} has {count} and its floor is {pool.min_instances}"
             hint = "give it slots, or lower min_instances"
@@ -118,8 +120,11 @@ def router_fits_pools(context: Context) -> Iterator[Finding]:
         yield Finding(("router", "script"), "the toy proxy needs `script`", hint)
 
 
-def _instances(context: Context, name: str, pool: PoolSection) -> int:
+def _instances(context: Context, name: str, pool: PoolSection) -> int | None:
+    """How many instances the pool has; None where a slot cannot be divided into them."""
     own = [placed.slot for placed in context.slots() if placed.slot.pool == name]
+    if any(slot.group is None and len(slot.gpus) % _ranks(pool) for slot in own):
+        return None
     groups = {slot.group for slot in own if slot.group is not None}
     return len(groups) + sum(len(slot.gpus) // _ranks(pool) for slot in own if slot.group is None)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
-from pdctl.inventory.scalars import DataAddress, Duration, EnvName, Gpus, Host, Name, Port, Text
+from pdctl.inventory.scalars import DataAddress, EnvName, Gpus, Host, Name, Port, Text
 from pdctl.inventory.sections import (
     Args,
     BudgetsSection,
@@ -24,8 +24,6 @@ from pdctl.model.role import Role
 
 DEFAULT_SLOT = "main"
 """The name of the one slot of a node that the inventory does not split."""
-
-__all__ = ["DEFAULT_SLOT", "Duration", "InventorySpec", "NodeSection", "PoolSection", "SlotSection", "schema_json"]
 
 
 class ParallelSection(Section):
@@ -108,5 +106,15 @@ def schema_json() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pdctl inventory",
-        **{key: value for key, value in schema.items() if key != "title"},
+        **{key: _closed(value) for key, value in schema.items() if key != "title"},
     }
+
+
+def _closed(schema: Any) -> Any:
+    """`schema` with names that break their pattern refused, as the loader does."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
