@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,17 +73,19 @@ def check(content: bytes) -> None:
     assert all(problem.line >= 1 and problem.col >= 1 and problem.as_json() for problem in refused.located)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     check(content)
 
 
+@settings(deadline=None)
 @given(STRUCTURED)
 def test_any_text(text: str) -> None:
     check(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(TEXTS)), st.data())
 def test_a_damaged_inventory(name: str, data: st.DataObject) -> None:
     text = TEXTS[name]
@@ -93,7 +96,32 @@ def test_a_damaged_inventory(name: str, data: st.DataObject) -> None:
     check(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=30)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 99999), st.floats(), st.text(max_size=6), st.sampled_from(WORDS)
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(TEXTS)), st.data())
+def test_wrong_values_anywhere(name: str, data: st.DataObject) -> None:
+    """Values of the right place and the wrong kind: the rest of the file is still checked, without a crash."""
+    content = yaml.safe_load(TEXTS[name])
+    for _ in range(data.draw(st.integers(1, 5))):
+        target = content
+        while True:
+            key = data.draw(st.sampled_from(sorted(target)))
+            if not isinstance(target[key], dict) or not target[key] or data.draw(st.integers(0, 4)) == 0:
+                break
+            target = target[key]
+        if data.draw(st.booleans()):
+            target[key] = data.draw(VALUES)
+        elif len(target) > 1:
+            del target[key]
+    check(yaml.safe_dump(content, allow_unicode=True).encode("utf-8", "surrogatepass"))
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(["r1-2p3d", "mori-1p1d-write", "demo", "r1-1p4d"]), st.data())
 def test_moves_change_one_word_each(name: str, data: st.DataObject) -> None:
     """The pools' floors are set to 0 first, so that every sequence of moves is valid."""
@@ -125,6 +153,7 @@ def words(text: str) -> list[str]:
     return out
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="n1234.@*?![]-, abdecoefilmprx", max_size=25))
 def test_any_selector_selects_or_is_refused(expression: str) -> None:
     deployment = place(parse(TEXTS["demo"].encode(), FILE), login="op")
