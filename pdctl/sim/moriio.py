@@ -105,14 +105,14 @@ class MoriioConnector:
         self._listeners: list[Listener] = []
 
     async def start(self, host: KvHost) -> None:
-        settings = self._settings
+        settings, me = self._settings, self._settings.me
         reader = PullReader(self._timing, settings.transfer_timeout_s)
         self._parts = Parts(settings, self._timing, self._faults, self._log, self._links, reader, host)
         self._half = self._make_half(self._parts, self._pins)
         self._log.info("moriio_connector.py:305", f"Initialized MoRIIO Connector,engine_id: {settings.me.engine_id}")
         for offset in self._offsets():
-            await self._listen(Listener(settings.me.handshake_port + offset, self._source.answer, self._broken))
-            await self._listen(Listener(settings.me.notify_port + offset, self._heard, self._broken))
+            await self._listen(Listener(me.host, me.handshake_port + offset, self._source.answer, self._broken))
+            await self._listen(Listener(me.host, me.notify_port + offset, self._heard, self._broken))
         self._log.info(
             "moriio_engine.py:1120",
             f"Node starting to listen notify from path = tcp://*:{settings.me.notify_port}",

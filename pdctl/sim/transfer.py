@@ -85,9 +85,13 @@ class _Inbound(asyncio.Protocol):
 
 
 class Listener:
-    """A listening port whose messages go to `handler`; what that returns is sent back."""
+    """A listening port whose messages go to `handler`; what that returns is sent back.
 
-    def __init__(self, port: int, handler: Handler, on_breakdown: Callable[[int, Exception], None]) -> None:
+    vLLM binds all addresses (`tcp://*`). Simulated machines share a kernel, so each keeps to its own address, `host`.
+    """
+
+    def __init__(self, host: str, port: int, handler: Handler, on_breakdown: Callable[[int, Exception], None]) -> None:
+        self.host = host
         self.port = port
         self.handler = handler
         self.connections: set[asyncio.Transport] = set()
@@ -95,9 +99,9 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Bind on all addresses, as `tcp://*` does. Raises OSError when the port is taken."""
+        """Bind. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Inbound(self), host="0.0.0.0", port=self.port, backlog=512)
+        self._server = await loop.create_server(lambda: _Inbound(self), host=self.host, port=self.port, backlog=512)
 
     def break_down(self, error: Exception) -> None:
         """A malformed message: the port closes for good."""
