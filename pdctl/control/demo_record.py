@@ -51,6 +51,7 @@ class DemoNode:
     root: str
     home: str
     pid: int
+    host_key: str
     state: str
 
 
@@ -113,22 +114,24 @@ def find_leftovers(fleet: str) -> tuple[Leftover, ...]:
     return tuple(found)
 
 
-def kill_leftovers(fleet: str, *, deadline_s: float = 10.0) -> tuple[Leftover, ...]:
+def kill_leftovers(fleet: str, *, grace_s: float = 3.0, deadline_s: float = 10.0) -> tuple[Leftover, ...]:
     """SIGKILL all that carries the fleet's marker until nothing does; what had to be killed, normally nothing.
 
-    The fleet must have ended, or be meant to.
+    The fleet must have ended. For `grace_s` its nodes are left to end their trees themselves: they know every
+    descendant, while the marker shows only those that kept their environment. Blocking.
     """
     killed: dict[int, Leftover] = {}
-    end = time.monotonic() + deadline_s
+    begun = time.monotonic()
     while left := find_leftovers(fleet):
-        for process in left:
+        passed_s = time.monotonic() - begun
+        if passed_s > grace_s + deadline_s:
+            break
+        for process in left if passed_s > grace_s else ():
             killed.setdefault(process.pid, process)
             try:
                 psutil.Process(process.pid).kill()
             except psutil.Error:
                 continue
-        if time.monotonic() > end:
-            break
         time.sleep(0.02)
     return tuple(killed.values())
 

@@ -1,8 +1,9 @@
 """`python -m pdctl.sim.fleet`: simulated nodes on this machine, alive as long as their owner.
 
 With `--owner-fd` the owner is whoever holds the other end of that pipe: when it closes, by whatever end, the fleet and
-everything on its nodes is killed. Without it the fleet lives until SIGTERM or SIGINT (`--detached`: and takes its
-directory away with it). It prints `ready` on stdout, and closes it, when every node serves and `fleet.json` says where.
+everything on its nodes is killed. Without it the fleet lives until SIGTERM or SIGINT. `--detached` leaves it running
+in a session of its own, with its log in its directory; it empties the directory when it ends. `ready` on stdout means
+that every node serves and `fleet.json` says where.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdctl.sim.fleet_inventory import Layout, parse_layout
-from pdctl.sim.fleet_record import AlreadyUp, ForeignDirectory, own_identity, remove_contents, take_directory
+from pdctl.sim.fleet_record import LOG, AlreadyUp, ForeignDirectory, own_identity, remove_contents, take_directory
 from pdctl.sim.node_env import MARKER
 
 START_S = 60.0  # for all nodes to serve; they need well under a second each
@@ -34,9 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.platform.startswith("linux"):
         print("simulated nodes need Linux (subreapers, 127.0.0.0/8)", file=sys.stderr)
         return 1
-    identity = own_identity(os.environ[MARKER])
+    if options.detached:
+        return _detach(options)
+    return _own_directory(options, announce=1)
+
+
+def _own_directory(options: argparse.Namespace, *, announce: int) -> int:
     try:
-        lock = take_directory(options.dir, identity)
+        lock = take_directory(options.dir, own_identity(os.environ[MARKER]))
     except AlreadyUp as error:
         print(error, file=sys.stderr)
         return 75
@@ -44,11 +50,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        return 0 if options.clean else _run(options)
+        if options.detached:
+            _log_to(options.dir / LOG)
+        return 0 if options.clean else _run(options, announce)
     finally:
         if options.clean or options.detached:
             remove_contents(options.dir)
         os.close(lock)
+
+
+def _detach(options: argparse.Namespace) -> int:
+    """Run the fleet in a session of its own, so that no terminal's end reaches it; return once it serves.
+
+    Whoever waits here may be killed: a fleet that cannot announce itself any more ends.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        os.setsid()
+        sys.exit(_own_directory(options, announce=writing))
+    os.close(writing)
+    if os.read(reading, 16):
+        print("ready")
+        return 0
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    log = options.dir / LOG
+    if status == 1 and log.exists():  # without a log it spoke to our stderr
+        print(log.read_text(errors="replace").strip(), file=sys.stderr)
+    return status
+
+
+def _log_to(path: Path) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def parse_options(argv: Sequence[str]) -> argparse.Namespace:
@@ -57,7 +94,7 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, help="how many; default: as many as the layout needs")
     parser.add_argument("--layout", type=parse_layout, default=Layout(2, 3), help="like 2P3D; other nodes are spares")
     parser.add_argument("--owner-fd", type=int, help="a pipe whose end is the fleet's end")
-    parser.add_argument("--detached", action="store_true", help="remove the directory's content at the end")
+    parser.add_argument("--detached", action="store_true", help="leave the fleet running in the background")
     parser.add_argument("--clean", action="store_true", help="only remove what a dead fleet left in the directory")
     parser.add_argument("--cluster", default="demo")
     parser.add_argument("--mode", choices=("read", "write"), default="write", help="KV transfer mode")
@@ -74,7 +111,7 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, announce: int) -> int:
     # Signals first: from here on an end is an orderly one. Handlers only wake the selector.
     waking, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -83,7 +120,7 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     owner = _take_over(options.owner_fd)
-    announce = os.dup(1)
+    announce = os.dup(1) if announce == 1 else announce
     os.dup2(2, 1)  # nodes and commands must not hold the announcement's pipe
 
     from pdctl.sim.fleet_nodes import Herd  # asyncssh costs a quarter of a second: once, here, for all nodes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 GPUS_PER_NODE = 8
 NICS_PER_NODE = 8
-MODEL_NAME = "pdctl/simulated-70b"
+MODEL_NAME = "demo/simulated-moe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ def render_inventory(plan: InventoryPlan) -> str:
     """The YAML of a fleet's inventory."""
     env = {"PDCTL_SIM_STARTUP_S": f"{plan.startup_s:g}", **plan.env}
     env_text = ", ".join(f"{name}: {quoted(value)}" for name, value in env.items())
+    parallel = f"{{tp: {GPUS_PER_NODE}}}"
     return f"""\
 # Simulated nodes on this machine: each is an SSH server of its own on loopback, with its own home, eight simulated
 # GPUs and stand-ins for the AMD and RDMA tools. Written by the fleet that runs them; it goes when they go.
@@ -93,6 +94,7 @@ engine:
   supervisor: process             # neither systemd nor docker here
   python: {quoted(plan.python)}
   env: {{{env_text}}}
+  args: {{max-model-len: 16384, gpu-memory-utilization: 0.9, no-enable-prefix-caching: true}}
 
 kv: {{connector: moriio, mode: {plan.mode}}}
 
@@ -105,11 +107,13 @@ router:
   python: {quoted(plan.python)}
 
 pools:                            # {plan.layout.prefill}P{plan.layout.decode}D, one instance per node
-  prefill: {{role: prefill, parallel: {{tp: {GPUS_PER_NODE}}}, min_instances: 1}}
-  decode:  {{role: decode,  parallel: {{tp: {GPUS_PER_NODE}}}, min_instances: 1}}
+  prefill: {{role: prefill, parallel: {parallel}, args: {{max-num-batched-tokens: 16384}}, min_instances: 1}}
+  decode: {{role: decode, parallel: {parallel}, args: {{max-num-seqs: 256}}, min_instances: 1}}
 
-nodes:                            # one machine stands in for all: hence one host_id, and data addresses of their own
-{_nodes(plan)}"""
+nodes:                            # told apart by their SSH ports; engines bind the data addresses
+{_nodes(plan)}
+budgets: {{ready: 60s, drain: 120s, settle: 1s, shutdown: 20s, stop: 30s}}
+"""
 
 
 def _nodes(plan: InventoryPlan) -> str:
@@ -119,6 +123,6 @@ def _nodes(plan: InventoryPlan) -> str:
         placed = f", pool: {pool}" if pool else ""
         lines.append(
             f"  {node.name}: {{host: 127.0.0.1, port: {node.port}, data_address: {node.data_address}, "
-            f"host_id: this-machine, gpu: mi300x, gpus: {GPUS_PER_NODE}, nics: {NICS_PER_NODE}{placed}}}\n"
+            f"gpu: mi300x, gpus: {GPUS_PER_NODE}, nics: {NICS_PER_NODE}{placed}}}\n"
         )
     return "".join(lines)

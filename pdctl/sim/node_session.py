@@ -205,7 +205,9 @@ class _Stdin(asyncio.BaseProtocol):
         self._chan.pause_reading()
 
     def resume_writing(self) -> None:
-        self._chan.resume_reading()
+        # Not at once: what the channel held back would come from inside the transport's own write, and asyncio
+        # (seen with 3.11) closes it there and then, data unwritten, if that ends with end-of-file.
+        asyncio.get_running_loop().call_soon(self._chan.resume_reading)
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
