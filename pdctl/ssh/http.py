@@ -166,4 +166,5 @@ def _as_httpx(request: httpx.Request) -> Iterator[None]:
         httpcore.UnsupportedProtocol,
     ) as exc:
         kind = getattr(httpx, type(exc).__name__)
-        raise kind(str(exc), request=request) from exc.__cause__ or exc
+        # The pool raises on `from None`, which leaves what our backend caught in the context only.
+        raise kind(str(exc), request=request) from exc.__cause__ or exc.__context__ or exc

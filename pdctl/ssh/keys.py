@@ -6,6 +6,8 @@ agent is asked only where the inventory says `agent: true`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ class KeyRing:
         self._home = home
         self._agent_path = agent_path if agent_path is not None else os.environ.get("SSH_AUTH_SOCK", "")
         self._agent: asyncssh.SSHAgentClient | None = None
+        self._agent_keys: Keys | None = None
+        self._asking = asyncio.Lock()
         self._read: dict[tuple[str, ...], Keys] = {}
 
     async def keys(self, identities: tuple[str, ...], *, agent: bool) -> Keys:
@@ -46,13 +50,17 @@ class KeyRing:
         own = self._from_files(identities)
         if not agent:
             return own
-        return _joined(own, await self._from_agent())
+        async with self._asking:
+            if self._agent_keys is None or not self._agent_keys.offers:
+                self._agent_keys = await self._from_agent()
+        return _joined(own, self._agent_keys)
 
     async def close(self) -> None:
         """Close the connection to the agent."""
         if self._agent is not None:
             self._agent.close()
-            await self._agent.wait_closed()
+            with contextlib.suppress(OSError):
+                await self._agent.wait_closed()
             self._agent = None
 
     def _from_files(self, identities: tuple[str, ...]) -> Keys:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import asyncssh
 
-from pdctl.errors import ConnectionLost, DeadlineExceeded, Unreachable
+from pdctl.errors import CommandFailed, ConnectionLost, DeadlineExceeded, Unreachable
 from pdctl.ssh import wrap
 from pdctl.ssh.link import Link
 from pdctl.ssh.ports import ByteReader, ByteWriter, Completed
@@ -37,6 +37,7 @@ WINDOW_BYTES = 256 << 10
 _CONNECTION_CLOSED = "SSH connection closed"  # asyncssh's reason where the connection went before the channel was open
 _FIRST_PAUSE_S = 0.05
 _MAX_PAUSE_S = 1.0
+_NOT_FOUND = 127
 _TIMED_OUT = (124, 137, 143)  # GNU: 124, or 137 where SIGKILL was needed; busybox: 143
 
 
@@ -132,7 +133,7 @@ class SshShell:
 
     async def _relay(self, host: str, port: int) -> tuple[ByteReader, ByteWriter]:
         source = resources.files("pdctl.ssh").joinpath("relay_on_node.py").read_text()
-        wrapped = wrap.streamed(["python3", "-c", source, host, str(port)], nonce=secrets.token_hex(8))
+        wrapped = wrap.streamed(["python3", "-IS", "-c", source, host, str(port)], nonce=secrets.token_hex(8))
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(self._streams)
             await held.enter_async_context(self._sessions)
@@ -190,6 +191,10 @@ class SshShell:
         stdout, stderr = gathering.stdout, gathering.stderr
         if not stdout.started:
             raise ran_nothing(self._node, status, bytes(stdout.noise + stderr.noise))
+        if status == _NOT_FOUND and b"exec: timeout" in stderr.body:
+            raise CommandFailed(
+                self._node, "there is no `timeout` command", status=status, hint="install coreutils (or busybox) there"
+            )
         return Completed(
             status=status,
             stdout=bytes(stdout.body),
