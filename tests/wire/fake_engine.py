@@ -74,6 +74,10 @@ class FakeEngine:
     def completions(self) -> list[Seen]:
         return [seen for seen in self.requests if seen.path.startswith("/v1/")]
 
+    def asked_since(self, begun: float) -> list[Seen]:
+        """Completions that came after `begun` (monotonic)."""
+        return [seen for seen in self.completions if seen.at > begun]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
