@@ -9,6 +9,7 @@ import traceback
 
 from pdctl.cli.render_error import render_error
 from pdctl.errors import InventoryError, PdctlError
+from pdctl.inventory.problems import InvalidInventory
 
 
 def show_failure(error: PdctlError, *, json: bool, verbose: bool) -> None:
@@ -23,14 +24,10 @@ def show_failure(error: PdctlError, *, json: bool, verbose: bool) -> None:
             "exit_code": error.exit_code,
         }
         if isinstance(error, InventoryError):
-            body["problems"] = [_problem(item) for item in getattr(error, "found", ())] or list(error.problems)
+            located = error.located if isinstance(error, InvalidInventory) else ()
+            body["problems"] = [problem.as_json() for problem in located] or list(error.problems)
         print(jsonlib.dumps(body), flush=True)
     else:
         print(render_error(error), file=sys.stderr, flush=True)
     if verbose:
         traceback.print_exception(error, file=sys.stderr)
-
-
-def _problem(item: object) -> object:
-    as_json = getattr(item, "as_json", None)
-    return as_json() if callable(as_json) else str(item)

@@ -11,7 +11,6 @@ from typing import Any
 from pdctl.control.cluster import Cluster
 from pdctl.control.observe import observe
 from pdctl.control.ports import NotAnswering
-from pdctl.control.steps.context import launch_of_running
 from pdctl.control.steps.ready import telling_line
 from pdctl.control.steps.routing import router_url
 from pdctl.control.up import wanted
@@ -130,8 +129,7 @@ def _serving(views: list[UnitView], services: tuple[UnitView, ...], observed: Ob
 async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, str], instance: Instance) -> UnitView:
     seen = stand(instance, {part.name: hashes[part.name] for part in instance.parts}, observed)
     unit = observed.unit(instance.leader.name)
-    launch = launch_of_running(cluster.deployment, instance, observed)
-    endpoint = f"{launch.endpoint[0]}:{launch.endpoint[1]}" if launch else ""
+    endpoint = unit.endpoint if unit is not None and unit.state is UnitState.RUNNING else ""
     why = seen.reason
     lines: tuple[str, ...] = ()
     match seen.standing:

@@ -34,13 +34,13 @@ def render(deployment: Deployment, instance: Instance, generations: Mapping[str,
     return _launch(deployment, instance, generation, plan_ports(deployment, instance, generation))
 
 
-def registration(deployment: Deployment, instance: Instance, http_port: int) -> Registration:
-    """How the router knows an engine that already runs, from the HTTP port of its recorded endpoint.
+def running_launch(deployment: Deployment, instance: Instance, generation: int, http_port: int) -> Launch:
+    """The launch of an engine that already runs, from the HTTP port of its recorded endpoint.
 
     Better than rendering its generation again: an edit of the inventory (another router port, one more entry on the
     same machine) can plan other ports for that generation than the engine was started with.
     """
-    return _registration(deployment, instance, ports_from_http(deployment, instance, http_port))
+    return _launch(deployment, instance, generation, ports_from_http(deployment, instance, http_port))
 
 
 def _launch(deployment: Deployment, instance: Instance, generation: int, ports: Ports) -> Launch:

@@ -45,7 +45,8 @@ class NixlConnector:
         self._source = PullSource(me, self._pins, lambda: faults.slowness)
         self._reader = PullReader(timing, transfer_timeout_s)
         self._links = Links(transfer_timeout_s)
-        self._listeners = [Listener(self._host_name, self._port + rank, self._heard, self._broken) for rank in range(ranks)]
+        ports = range(self._port, self._port + ranks)
+        self._listeners = [Listener(self._host_name, port, self._heard, self._broken) for port in ports]
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._host: KvHost | None = None
         self.expired = 0

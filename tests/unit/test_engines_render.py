@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pdctl.engines.engine import registration, render
+from pdctl.engines.engine import render, running_launch
 from pdctl.model.deployment import ArgValue, Deployment
 from pdctl.model.launch import Launch, Process
 from pdctl.model.role import Connector, EngineKind, SupervisorKind, TransferMode, UnitKind
@@ -264,4 +264,5 @@ def test_a_running_engine_is_registered_by_its_endpoint_after_the_inventory_chan
     edited = replace(deployment, router=replace(deployment.router, port=20010))
     for index, instance in enumerate(deployment.instances):
         started = launch(deployment, index)
-        assert registration(edited, instance, started.endpoint[1]) == started.registration
+        running = running_launch(edited, instance, started.generation, started.endpoint[1])
+        assert running.registration == started.registration

@@ -12,6 +12,7 @@ from pdctl.cli.global_options import Globals
 from pdctl.control.opened import read_deployment
 from pdctl.engines.engine import render
 from pdctl.engines.shapes import refusals
+from pdctl.model.deployment import Deployment
 from pdctl.model.events import plain
 from pdctl.model.launch import Launch
 from pdctl.model.unit import UnitSpec
@@ -20,7 +21,13 @@ from pdctl.routers.units import registrar_unit, router_unit
 
 @click.command("render")
 @click.argument("selectors", nargs=-1)
-@click.option("--generation", type=click.IntRange(1), default=1, show_default=True, help="Ports change with it.")
+@click.option(
+    "--generation",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="The first of each node; ports change with it.",
+)
 @click.pass_obj
 def command(options: Globals, selectors: tuple[str, ...], generation: int) -> int:
     """Print what would be started: argv, environment and ports of every process. Touches no network.
@@ -29,14 +36,9 @@ def command(options: Globals, selectors: tuple[str, ...], generation: int) -> in
     """
     _, deployment = read_deployment(options.inventory)
     only = chosen_instances(deployment, selectors)
-    launches = [
-        render(deployment, instance, dict.fromkeys(instance.nodes, generation))
-        for instance in deployment.instances
-        if only is None or instance.name in only
-    ]
-    units = [] if only is not None else [router_unit(deployment, generation=generation)]
-    if only is None:
-        units.append(registrar_unit(deployment, generation=generation))
+    launches = [launch for launch in _launches(deployment, generation) if only is None or launch.instance.name in only]
+    services = (router_unit, registrar_unit) if only is None else ()
+    units = [service(deployment, generation=generation) for service in services]
     limits = [f"{item.what}: {item.reason}" for item in refusals(deployment)]
     if options.json:
         body = {"schema": 1, "event": "render", "cluster": deployment.cluster, "launches": plain(launches)}
@@ -50,6 +52,17 @@ def command(options: Globals, selectors: tuple[str, ...], generation: int) -> in
     for limit in limits:
         click.echo(f"# `up` would refuse this: {limit}")
     return 0
+
+
+def _launches(deployment: Deployment, first: int) -> list[Launch]:
+    """Every instance's launch, as if each node gave its generations out from `first`, one per instance."""
+    given = dict.fromkeys(deployment.nodes, first - 1)
+    launches = []
+    for instance in deployment.instances:
+        for node in instance.nodes:
+            given[node] += 1
+        launches.append(render(deployment, instance, {node: given[node] for node in instance.nodes}))
+    return launches
 
 
 def _show_launch(launch: Launch) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pdctl.control.clock import Clock
 from pdctl.control.cluster import Cluster
 from pdctl.control.member_book import MemberBook
-from pdctl.engines.engine import render
+from pdctl.engines.engine import running_launch
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.launch import Launch
 from pdctl.model.observed import Observed
 from pdctl.model.role import Role
-from pdctl.model.unit import UnitState
+from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import Step
 
 Progress = Callable[[Step, str], None]
@@ -36,9 +36,24 @@ class Generations:
         async with self._turns[node]:
             if not self._left.get(node):
                 count = max(self._needed.get(node, 1), 1)
-                first = await self._cluster.engines[node].take_generations(count, epoch=self._epoch)
-                self._left[node] = list(range(first, first + count))
+                self._left[node] = await self._take(node, count)
             return self._left[node].pop(0)
+
+    async def common(self, nodes: Sequence[str]) -> int:
+        """One generation for all parts of an instance: the highest of the nodes' next ones; the others skip to it."""
+        given = {node: await self.next(node) for node in nodes}
+        highest = max(given.values())
+        for node, generation in given.items():
+            async with self._turns[node]:
+                while generation < highest:
+                    left = self._left[node] or await self._take(node, highest - generation)
+                    generation = left.pop(0)
+                    self._left[node] = left
+        return highest
+
+    async def _take(self, node: str, count: int) -> list[int]:
+        first = await self._cluster.engines[node].take_generations(count, epoch=self._epoch)
+        return list(range(first, first + count))
 
 
 class ReadyBoard:
@@ -74,8 +89,7 @@ class ReadyBoard:
 
 @dataclass(slots=True)
 class RunContext:
-    """One run's shared knowledge. `launches` holds what runs or was started: adopted units are rendered again from
-    their generation, since ports are a pure function of it."""
+    """One run's shared knowledge. `launches` holds what runs or was started, by instance name."""
 
     cluster: Cluster
     observed: Observed
@@ -102,11 +116,19 @@ class RunContext:
 
 
 def launch_of_running(deployment: Deployment, instance: Instance, observed: Observed) -> Launch | None:
-    """The launch of an instance whose parts all run, as it was started; None where a part does not run."""
-    generations: dict[str, int] = {}
+    """The launch of an instance whose parts all run in its pool, as it was started; None where one does not."""
     for part in instance.parts:
         unit = observed.unit(part.name)
-        if unit is None or unit.state is not UnitState.RUNNING:
+        if unit is None or unit.state is not UnitState.RUNNING or unit.labels.role != instance.role.value:
             return None
-        generations[part.node] = unit.labels.generation
-    return render(deployment, instance, generations)
+    leader = observed.unit(instance.leader.name)
+    assert leader is not None
+    return running_launch(deployment, instance, leader.labels.generation, int(leader.endpoint.rpartition(":")[2]))
+
+
+def endpoint_of_running(unit: UnitStatus | None) -> tuple[str, int] | None:
+    """(address, HTTP port) of a running engine, whatever the inventory now says of it."""
+    if unit is None or unit.state is not UnitState.RUNNING or not unit.endpoint:
+        return None
+    address, _, port = unit.endpoint.rpartition(":")
+    return address, int(port)

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdctl.control.ports import NotAnswering
-from pdctl.control.steps.context import RunContext, launch_of_running
+from pdctl.control.steps.context import RunContext, endpoint_of_running
 from pdctl.engines.probes import parse_load
 from pdctl.errors import NodeError
-from pdctl.model.deployment import Instance
-from pdctl.model.launch import Launch
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import ROUTER, Step
 from pdctl.routers.metrics import parse_router_load
@@ -67,18 +65,15 @@ class InFlight:
 
 async def drain(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Until the instance is drained or the drain deadline passes; the detail says how many requests will be cut."""
-    instance = next((found for found in ctx.deployment.instances if found.name == step.subject), None)
-    if instance is None:
-        return {"drained": False, "cut": None, "why": "not in the inventory, so its endpoint is unknown"}
-    launch = launch_of_running(ctx.deployment, instance, ctx.observed)
-    if launch is None:
+    endpoint = endpoint_of_running(ctx.observed.unit(step.subject))
+    if endpoint is None:
         return {"drained": True, "cut": 0, "why": "not running"}
     clock, budgets = ctx.clock, ctx.deployment.budgets
     began = clock.monotonic()
     idle_since: float | None = None
     at_fence: int | None = None
     while True:
-        seen = await in_flight(ctx, launch)
+        seen = await in_flight(ctx, step.node, endpoint)
         now = clock.monotonic()
         at_fence = seen.requests if at_fence is None else at_fence
         if seen.drained:
@@ -87,7 +82,7 @@ async def drain(ctx: RunContext, step: Step) -> Mapping[str, Any]:
                 return {"drained": True, "cut": 0, "in_flight_at_fence": at_fence, "drained_s": round(now - began, 3)}
         else:
             idle_since = None
-            if await _is_dead(ctx, instance):
+            if await _is_dead(ctx, step):
                 return {"drained": True, "cut": 0, "why": "the engine ended while it drained"}
         if now - began >= budgets.drain_s:
             return {"drained": False, "cut": seen.requests, "in_flight_at_fence": at_fence, "why": seen.words()}
@@ -95,10 +90,10 @@ async def drain(ctx: RunContext, step: Step) -> Mapping[str, Any]:
         await clock.sleep(POLL_S)
 
 
-async def in_flight(ctx: RunContext, launch: Launch) -> InFlight:
+async def in_flight(ctx: RunContext, node: str, endpoint: tuple[str, int]) -> InFlight:
     """The figures of one instance now, by the engine and by the router."""
-    address, port = launch.endpoint
-    engine = await _metrics(ctx, launch.instance.leader.node, f"http://{address}:{port}/metrics")
+    address, port = endpoint
+    engine = await _metrics(ctx, node, f"http://{address}:{port}/metrics")
     load = parse_load(engine) if engine is not None else None
     pending, active, occupancy = await _router_figures(ctx, f"{address}:{port}")
     return InFlight(
@@ -131,10 +126,10 @@ async def _metrics(ctx: RunContext, node: str, url: str) -> str | None:
     return answer.text if answer.status == 200 else None
 
 
-async def _is_dead(ctx: RunContext, instance: Instance) -> bool:
+async def _is_dead(ctx: RunContext, step: Step) -> bool:
     try:
-        view = await ctx.cluster.glance(instance.leader.node, 1.0)
+        view = await ctx.cluster.glance(step.node, 1.0)
     except NodeError:
         return False
-    unit = next((unit for unit in view.units if unit.labels.instance == instance.name), None)
+    unit = next((unit for unit in view.units if unit.labels.instance == step.subject), None)
     return unit is None or unit.state in (UnitState.FAILED, UnitState.EXITED, UnitState.ABSENT)

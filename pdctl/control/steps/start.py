@@ -17,8 +17,8 @@ from pdctl.plan.steps import Step
 async def start(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Launch all parts of the instance. Raises InstanceError with the node's reason if one could not start."""
     instance = ctx.deployment.instance(step.subject)
-    generations = {node: await ctx.generations.next(node) for node in instance.nodes}
-    launch = render(ctx.deployment, instance, generations)
+    generation = await ctx.generations.common(instance.nodes)
+    launch = render(ctx.deployment, instance, dict.fromkeys(instance.nodes, generation))
     units = await asyncio.gather(*(_start_part(ctx, process) for process in launch.processes))
     ctx.launches[instance.name] = launch
     return {

@@ -1,0 +1,191 @@
+"""`demo`: simulated nodes, the ordinary `up`, a load through the router, the ordinary `down`, and an honest summary."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pdctl.control.cluster import Cluster
+from pdctl.control.demo_nodes import DemoFleet, FleetOptions
+from pdctl.control.demo_record import DemoNodes, Leftover
+from pdctl.control.down import down
+from pdctl.control.journal import Session
+from pdctl.control.opened import Opened, open_cluster
+from pdctl.control.ports import NotAnswering
+from pdctl.control.status import State, status
+from pdctl.control.steps.routing import router_url
+from pdctl.control.up import UpOptions, up
+from pdctl.engines.probes import parse_load
+from pdctl.model.load import LoadReport, LoadRunner, LoadSpec
+from pdctl.model.outcome import OutcomeCounts, RequestResult
+from pdctl.model.role import Role
+
+
+@dataclass(frozen=True, slots=True)
+class DemoLoad:
+    """What the demo serves: lengths in tokens. Half of the requests are streamed, half buffered."""
+
+    requests: int = 400
+    concurrency: int = 16
+    isl: int = 512
+    osl: int = 32
+    stream_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class KvFigures:
+    """What both sides counted while the load ran. None: an engine's figure could not be read.
+
+    `prefill` and `decode` are requests that each side finished; `tokens` came to decode by KV transfer;
+    `local_compute` are prompt tokens that decode had to compute itself (0 where KV really moved).
+    """
+
+    prefill: int | None
+    decode: int | None
+    tokens: int | None
+    local_compute: int | None
+
+    @property
+    def handoffs(self) -> int | None:
+        """Requests that both sides saw: the smaller count."""
+        return None if self.prefill is None or self.decode is None else min(self.prefill, self.decode)
+
+    def since(self, before: KvFigures) -> KvFigures:
+        def less(now: int | None, then: int | None) -> int | None:
+            return None if now is None or then is None else now - then
+
+        return KvFigures(
+            less(self.prefill, before.prefill),
+            less(self.decode, before.decode),
+            less(self.tokens, before.tokens),
+            less(self.local_compute, before.local_compute),
+        )
+
+
+@dataclass(slots=True)
+class DemoOutcome:
+    """What a demo came to; filled as it goes, so that an interrupted one can still be told."""
+
+    nodes: int = 0
+    layout: str = ""
+    mode: str = ""
+    up_code: int | None = None
+    down_code: int | None = None
+    up_s: float = 0.0
+    down_s: float = 0.0
+    report: LoadReport | None = None
+    kv: KvFigures = field(default_factory=lambda: KvFigures(None, None, None, None))
+    leftovers: tuple[Leftover, ...] = ()
+
+    @property
+    def counts(self) -> OutcomeCounts:
+        return self.report.counts if self.report else OutcomeCounts()
+
+    @property
+    def exit_code(self) -> int:
+        """0 only if all came up, every request was answered whole, all went down and nothing is left."""
+        if self.up_code:
+            return self.up_code
+        clean = self.down_code == 0 and not self.leftovers and self.report is not None
+        return 0 if clean and self.counts.failed == 0 and self.counts.ok > 0 else 1
+
+
+OnResult = Callable[[RequestResult], None]
+
+
+async def run_demo(
+    options: FleetOptions, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None = None
+) -> DemoOutcome:
+    """Nodes, up, load, down, and the end of everything that ran. An interrupt leads straight to `down`.
+
+    Raises PdctlError if the simulated nodes do not start.
+    """
+    outcome = DemoOutcome(layout=options.layout, mode=options.mode)
+    with tempfile.TemporaryDirectory(prefix="pdctl-demo-") as directory:
+        fleet = DemoFleet(Path(directory), options)
+        async with fleet as nodes:
+            outcome.nodes = len(nodes.nodes)
+            await _serve(nodes, load, runner, session, outcome, on_result)
+        outcome.leftovers = fleet.leftovers
+    return outcome
+
+
+async def _serve(
+    nodes: DemoNodes,
+    load: DemoLoad,
+    runner: LoadRunner,
+    session: Session,
+    outcome: DemoOutcome,
+    on_result: OnResult | None,
+) -> None:
+    async with open_cluster(nodes.inventory) as opened:
+        clock = opened.cluster.clock
+        began = clock.monotonic()
+        outcome.up_code = await up(opened, UpOptions(), session)
+        outcome.up_s = clock.monotonic() - began
+        if outcome.up_code == 0:
+            before = await kv_figures(opened.cluster)
+            outcome.report = await _load(opened, load, runner, session, on_result)
+            outcome.kv = (await kv_figures(opened.cluster)).since(before)
+        began = clock.monotonic()
+        # A second signal must still find the nodes alive: what `down` does not stop, the fleet's end does.
+        outcome.down_code = await down(opened, Session(session.sink, type(session.interrupt)(), session.run))
+        outcome.down_s = clock.monotonic() - began
+
+
+async def _load(
+    opened: Opened, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None
+) -> LoadReport | None:
+    """The load's report; None if the operator cut it short."""
+    spec = LoadSpec(
+        url=router_url(opened.deployment),
+        model=opened.deployment.model.name,
+        concurrency=load.concurrency,
+        isl=load.isl,
+        osl=load.osl,
+        requests=load.requests,
+        stream_share=load.stream_share,
+        deadline_s=120.0,
+    )
+    running = asyncio.ensure_future(runner(spec, on_result))
+    cut = asyncio.create_task(session.interrupt.asked.wait())
+    await asyncio.wait({running, cut}, return_when=asyncio.FIRST_COMPLETED)
+    cut.cancel()
+    if not running.done():
+        running.cancel()
+        await asyncio.wait({running})
+        return None
+    return running.result()
+
+
+async def kv_figures(cluster: Cluster) -> KvFigures:
+    """Sums over the serving engines of what each side has counted since it started."""
+    seen = await status(cluster)
+    sums: dict[str, float | None] = {"prefill": 0.0, "decode": 0.0, "tokens": 0.0, "local": 0.0}
+
+    def add(name: str, value: float | None) -> None:
+        held = sums[name]
+        sums[name] = None if held is None or value is None else held + value
+
+    for view in seen.instances:
+        if view.state is not State.SERVING:
+            continue
+        text = await _metrics(cluster, view.node, view.endpoint)
+        figures = parse_load(text)
+        add("decode" if view.role == Role.DECODE else "prefill", figures.finished)
+        if view.role == Role.DECODE:
+            add("tokens", figures.external_kv_tokens)
+            add("local", figures.local_compute_tokens)
+    whole = {name: None if value is None else int(value) for name, value in sums.items()}
+    return KvFigures(whole["prefill"], whole["decode"], whole["tokens"], whole["local"])
+
+
+async def _metrics(cluster: Cluster, node: str, endpoint: str) -> str:
+    try:
+        answer = await cluster.http.request(node, "GET", f"http://{endpoint}/metrics", timeout_s=5.0)
+    except NotAnswering:
+        return ""
+    return answer.text if answer.status == 200 else ""

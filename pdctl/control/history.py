@@ -1,0 +1,47 @@
+"""`events`: the cluster's journal of changes, read from the lease node. Needs no lease."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pdctl.control.cluster import Cluster
+from pdctl.control.lease import state_root
+from pdctl.ssh.program import NodeProgram, run_program
+
+DEADLINE_S = 30.0
+
+
+async def history(cluster: Cluster, lines: int) -> list[dict[str, Any]]:
+    """The last `lines` entries of the journal, oldest first; lines that are no entries are left out.
+
+    Raises NodeError's kinds where the lease node cannot be asked.
+    """
+    deployment = cluster.deployment
+    payload = {"root": state_root(deployment), "cluster": deployment.cluster, "lines": lines}
+    shell = cluster.shells.shell(deployment.lease_node)
+    program = NodeProgram.packaged("pdctl.control", "journal_on_node.py")
+    answer = await run_program(shell, program, payload, deadline_s=DEADLINE_S)
+    entries = [_entry(line) for line in answer["lines"]]
+    return [entry for entry in entries if entry is not None]
+
+
+def unfinished(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Steps that a run began and never ended: its controller died there. Their effect may or may not have happened."""
+    ended = {"step_done", "step_failed", "step_skipped"}
+    open_steps: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in entries:
+        key = (str(entry.get("run")), str(entry.get("step")))
+        if entry.get("event") == "step_started":
+            open_steps[key] = entry
+        elif entry.get("event") in ended:
+            open_steps.pop(key, None)
+    return list(open_steps.values())
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
