@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 POLL_S = 0.1
+LOST = b"[pdctl] some lines were given up before they were read: ..."
 LINE_BYTES = 8192  # a longer line (a progress bar without end) is cut into pieces
 
 
@@ -39,6 +40,11 @@ class Follower:
         if os.fstat(self.fd).st_size < self.offset:  # truncated in place, see unit_log_on_node.py
             self.offset = 0
         data = os.pread(self.fd, READ_BYTES, self.offset)
+        if data.startswith(b"\0"):  # the front was given up before we had read it
+            self.rest = b""
+            self.offset = os.lseek(self.fd, self.offset, os.SEEK_DATA)
+            data = LOST + os.pread(self.fd, READ_BYTES, self.offset)
+            self.offset -= len(LOST)
         self.offset += len(data)
         lines = (self.rest + data).split(b"\n")
         self.rest = lines.pop()

@@ -277,22 +277,22 @@ def detach(keep_fds: "set[int]") -> None:
 
 
 def spawn_keeper(keeper: Keeper, alive_fd: int, wait_s: float) -> str:
-    """Fork `keeper` off and wait for its first exec: why that failed, or "". `alive_fd` is locked, and goes to it."""
+    """Fork `keeper` off and wait for its first exec: why that failed, or "". `alive_fd` is locked, and goes to it.
+
+    One fork is enough: this program ends right after, and whoever adopts orphans adopts the keeper.
+    """
     report_read, report_write = os.pipe()
-    middle = os.fork()
-    if middle == 0:
+    if os.fork() == 0:
         try:
             os.setsid()
-            if os.fork() == 0:
-                detach({alive_fd, report_write})
-                keeper.run(report_write)
+            detach({alive_fd, report_write})
+            keeper.run(report_write)
         except BaseException as error:
             keeper.note("the keeper failed: {!r}".format(error))
         finally:
             os._exit(0)
     os.close(report_write)
     os.close(alive_fd)
-    os.waitpid(middle, 0)
     return first_report(report_read, wait_s)
 
 

@@ -1,6 +1,6 @@
 """Node side, for every supervisor: the state directory, its lock, files that are never seen half-written, the ledger.
 
-    <root>/                          0700; an flock on the directory itself serialises every mutation on the node
+    <root>/.lock                     an flock on it serialises every mutation on the node
       <cluster>/ledger.json          {"generation": last one given out}, written before every start
       <cluster>/epoch                the highest lease epoch seen
       <cluster>/units/<unit>/        one directory per unit (process_on_node.py)
@@ -105,10 +105,13 @@ def write_json(path: str, value: "dict[str, Any]", durable: bool = True) -> None
 
 
 def entries(path: str) -> "list[str]":
-    """Sorted names in a directory, without hidden ones; none where there is no directory."""
+    """Sorted names in a directory, without hidden ones; none where there is no directory.
+
+    Raises OSError for one that may not be read: what cannot be seen is not absent.
+    """
     try:
         return sorted(name for name in os.listdir(path) if not name.startswith("."))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -122,7 +125,7 @@ class Locked:
 
     def __enter__(self) -> "Locked":
         os.makedirs(self.root, mode=0o700, exist_ok=True)
-        self.fd = os.open(self.root, os.O_RDONLY)
+        self.fd = os.open(os.path.join(self.root, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         until = time.monotonic() + self.wait_s
         while True:
             try:

@@ -44,7 +44,7 @@ class Unit:
         """Whether a starter or a keeper lives."""
         try:
             fd = os.open(self.path("alive"), os.O_RDWR)
-        except OSError:
+        except FileNotFoundError:
             return False
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -109,7 +109,8 @@ def whole(record: "Facts | None", *parts: str) -> "Facts | None":
 
 
 def units_in(cluster_dir: str) -> "list[Unit]":
-    return [Unit(cluster_dir, name) for name in entries(os.path.join(cluster_dir, "units"))]
+    units = os.path.join(cluster_dir, "units")
+    return [Unit(cluster_dir, name) for name in entries(units) if os.path.isdir(os.path.join(units, name))]
 
 
 def discard(unit: Unit) -> None:
