@@ -47,8 +47,10 @@ class Rig:
     options: Sequence[str] = ("--poll-s", "0.1", "--hung-s", "1")
     process: subprocess.Popen[bytes] | None = None
     seq: int = 0
+    state_path: Path = Path("not started")
 
-    def start(self) -> None:
+    def start(self, state: str = "state.json") -> None:
+        self.state_path = self.directory / state
         program = self.directory / "registrar.py"
         program.write_text(registrar_source())
         command = [sys.executable, "-IS", str(program), "--members", str(self.members_path)]
@@ -57,10 +59,6 @@ class Rig:
     @property
     def members_path(self) -> Path:
         return self.directory / "members.json"
-
-    @property
-    def state_path(self) -> Path:
-        return self.directory / "state.json"
 
     def write(self, *members: dict[str, Any], epoch: int = 1, seq: int | None = None) -> None:
         """Replace the members file atomically."""

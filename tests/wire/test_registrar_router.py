@@ -20,7 +20,7 @@ from pdctl.routers.facts import EVICT_S
 from pdctl.routers.health import member_counts
 from pdctl.routers.metrics import parse_router_load
 from pdctl.routers.ports import RouterPorts
-from tests.unit.deployments import mori_1p1d, standard_2xtp4
+from tests.unit.deployments import mori_1p1d, nixl_1p2d, standard_2xtp4
 from tests.waiting import wait_until
 from tests.wire.fake_engine import FakeEngine
 from tests.wire.registrar_rig import Rig, RouterProcess, Spread, entry, free_ports, registrar_rig, stop
@@ -178,8 +178,11 @@ async def test_router_killed_at_the_worst_moment_takes_no_fenced_member_back(
         await case.both_decodes_get_requests()
 
 
-async def test_router_without_members_says_how_many_it_has(tmp_path: Path, client: httpx.AsyncClient) -> None:
-    with router_with_rig(tmp_path, mori_1p1d()) as (router, rig):
+@pytest.mark.parametrize("deployment", [mori_1p1d(), nixl_1p2d()], ids=["moriio", "nixl"])
+async def test_router_without_members_says_how_many_it_has(
+    tmp_path: Path, client: httpx.AsyncClient, deployment: Deployment
+) -> None:
+    with router_with_rig(tmp_path, deployment) as (router, rig):
         await router.listening(client)
         answer = await client.get(router.url + "/health")
         assert member_counts(answer.status_code, answer.text) == (0, 0)
