@@ -36,7 +36,7 @@ WINDOW_BYTES = 256 << 10
 
 _CONNECTION_CLOSED = "SSH connection closed"  # asyncssh's reason where the connection went before the channel was open
 _FIRST_PAUSE_S = 0.05
-_MAX_PAUSE_S = 1.0
+_MAX_PAUSE_S = 0.25
 _NOT_FOUND = 127
 _TIMED_OUT = (124, 137, 143)  # GNU: 124, or 137 where SIGKILL was needed; busybox: 143
 

@@ -27,9 +27,10 @@ _NOISE_BYTES = 4096
 _FOREVER_S = 365 * 86400  # a number rather than 0 or "infinity", which busybox takes differently
 
 # The watcher: `cat` returns when our side of stdin is gone, whatever way. `timeout` heads the command's process group
-# and passes SIGTERM on to it, with SIGKILL behind. The watcher's own output goes nowhere, or it would hold the channel.
+# and passes SIGTERM on to it, with SIGKILL behind; it has to be a simple command, or bash's $! is a subshell that does
+# not. The watcher's own output goes nowhere, or it would hold the channel.
 _WATCHED = (
-    "exec 3<&0; {{ timeout -k {kill} {forever} {command}; }} 3<&- </dev/null & p=$!; "
+    "exec 3<&0; timeout -k {kill} {forever} {command} 3<&- </dev/null & p=$!; "
     "{{ cat <&3; kill -TERM $p; }} >/dev/null 2>&1 & w=$!; "
     "exec 3<&-; wait $p; s=$?; kill $w; exit $s"
 )

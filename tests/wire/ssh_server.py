@@ -45,12 +45,12 @@ class SshServer:
 
     host_key: asyncssh.SSHKey = field(default_factory=host_key)
     host_certificate: asyncssh.SSHCertificate | None = None
+    shell: tuple[str, ...] = ("/bin/sh",)  # the account's login shell
     profile: str = ""  # shell text that runs before every command, as a bashrc does
     banner: str = ""
     max_sessions: int = 10
     forwarding: bool = True
     login_delay_s: float = 0.0
-    shell_env: dict[str, str] = field(default_factory=dict)
 
     port: int = 0
     commands: list[str] = field(default_factory=list)
@@ -118,8 +118,8 @@ class _Owner(asyncssh.SSHServer):
         server.commands.append(process.command or "")
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", f"{server.profile}\n{process.command}",
-            stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env={**os.environ, **server.shell_env},
+            *server.shell, "-c", f"{server.profile}\n{process.command}",
+            stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True,
         )  # fmt: skip
         server.children.append(child.pid)
         server.running.add(child)
