@@ -17,6 +17,9 @@ from pdctl.sim.kv_connector import EngineDied, KvConnector
 from pdctl.sim.scheduler import RankScheduler, RankStep
 from pdctl.sim.sim_request import Phase, SimRequest
 
+CATCH_UP_S = 0.1
+"""Lateness that is made up for by shorter steps; more than that (a starved machine) is lost."""
+
 
 class Observer(Protocol):
     """Hears of everything that becomes a metric or a line of the request log."""
@@ -208,7 +211,7 @@ class EngineCore:
         duration_s = step_time_s(self._constants, [step.load for step in steps]) / self._speed
         now_s = self.clock()
         late_s = now_s - self._due_s
-        begin_s = self._due_s if 0.0 <= late_s <= duration_s else now_s
+        begin_s = self._due_s if late_s <= CATCH_UP_S else now_s
         self._due_s = begin_s + duration_s
         await asyncio.sleep(max(0.0, self._due_s - now_s))
 
