@@ -30,9 +30,10 @@ async def pair(
     directory: Path, *flags: str, read: bool = False, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Pair]:
     async with (
-        moriio_engine(directory, "prefill", *flags, read=read, env=env) as prefill,
-        moriio_engine(directory, "decode", *flags, read=read, env=env) as decode,
+        moriio_engine(directory, "prefill", *flags, read=read, env=env, wait=False) as prefill,
+        moriio_engine(directory, "decode", *flags, read=read, env=env, wait=False) as decode,
     ):
+        await asyncio.gather(prefill.ready(), decode.ready())
         yield Pair(prefill, decode, read)
 
 
