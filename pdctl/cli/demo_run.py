@@ -120,10 +120,9 @@ def _tell(outcome: DemoOutcome) -> None:
         f"{_shown(facts['decode_local_compute_tokens'])} were computed by decode itself"
     )
     if facts["ttft_p50_s"] is not None and facts["itl_p50_s"] is not None:
-        click.echo(
-            f"  simulated latencies, p50 and p99: TTFT {facts['ttft_p50_s'] * 1e3:.0f} and "
-            f"{facts['ttft_p99_s'] * 1e3:.0f} ms, ITL {facts['itl_p50_s'] * 1e3:.1f} and {facts['itl_p99_s'] * 1e3:.1f} ms"
-        )
+        ttft = f"TTFT {facts['ttft_p50_s'] * 1e3:.0f} and {facts['ttft_p99_s'] * 1e3:.0f} ms"
+        itl = f"ITL {facts['itl_p50_s'] * 1e3:.1f} and {facts['itl_p99_s'] * 1e3:.1f} ms"
+        click.echo(f"  simulated latencies, p50 and p99: {ttft}, {itl}")
     click.echo(
         f"  up in {facts['up_s']:.1f} s, down in {facts['down_s']:.1f} s, {facts['leftovers']} processes left over"
     )

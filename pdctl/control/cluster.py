@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pdctl.control.clock import Clock
+from pdctl.control.lease import LeaseTaker, take_lease
 from pdctl.control.ports import Http, Membership
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import NodeView
@@ -25,6 +26,7 @@ class Cluster:
     http: Http
     membership: Membership
     clock: Clock
+    take_lease: LeaseTaker = take_lease
     _looks: dict[str, tuple[float, asyncio.Task[NodeView]]] = field(default_factory=dict)
 
     async def look(self, node: str) -> NodeView:

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import count
@@ -64,6 +64,14 @@ class Lease(Protocol):
     def lost(self) -> asyncio.Future[str]:
         """Done, with the reason, as soon as the lease is known to be lost."""
         ...
+
+
+class LeaseTaker(Protocol):
+    """How a lease is taken; `take_lease` is the real one."""
+
+    def __call__(
+        self, shell: Shell, root: str | None, cluster: str, command: str
+    ) -> AbstractAsyncContextManager[Lease]: ...
 
 
 def operator() -> str:

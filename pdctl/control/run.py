@@ -12,7 +12,7 @@ from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
 from pdctl.control.journal import JournaledEvents, Session
-from pdctl.control.lease import Applied, HeldLease, operator, state_root, take_lease
+from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
 from pdctl.control.observe import observe
 from pdctl.control.ports import Member
@@ -67,7 +67,7 @@ class Run:
         emit = JournaledEvents(self.session, clock, deployment.cluster)
         interrupt = self.session.interrupt
         shell = self.cluster.shells.shell(deployment.lease_node)
-        async with take_lease(shell, state_root(deployment), deployment.cluster, self.command) as lease:
+        async with self.cluster.take_lease(shell, state_root(deployment), deployment.cluster, self.command) as lease:
             if self.records and self.base is not None:
                 check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
@@ -154,7 +154,7 @@ class Run:
         handlers[Action.STOP_REGISTRAR] = stopper.routing
         return handlers
 
-    async def _record(self, lease: HeldLease) -> None:
+    async def _record(self, lease: Lease) -> None:
         digest = self.cluster.deployment.digest
         if lease.applied is None or lease.applied.digest != digest:
             await lease.record(Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text))

@@ -14,6 +14,7 @@ MODULES = {
     "ibstat": "rdma_tools",
     "show_gids": "rdma_tools",
     "ethtool": "rdma_tools",
+    "ip": "ip_tool",
 }
 
 
