@@ -57,7 +57,12 @@ def streamed(argv: Sequence[str], *, nonce: str) -> Wrapped:
 
 def watched(argv: Sequence[str], *, nonce: str) -> Wrapped:
     """Run `argv` without stdin and stop it when ours is closed."""
-    return _wrapped(_WATCHED.format(kill=KILL_AFTER_S, forever=_FOREVER_S, command=quote(argv)), nonce)
+    return _wrapped(watching(argv), nonce)
+
+
+def watching(argv: Sequence[str]) -> str:
+    """The watcher of `argv` as a line for sh, where it has to run on the far side of something else (sudo)."""
+    return _WATCHED.format(kill=KILL_AFTER_S, forever=_FOREVER_S, command=quote(argv))
 
 
 def _wrapped(command: str, nonce: str) -> Wrapped:
