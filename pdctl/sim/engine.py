@@ -127,7 +127,7 @@ def _assemble(
     core = EngineCore(
         ranks,
         knobs.constants,
-        make_connector(args, knobs, faults, log),
+        make_connector(args, knobs, faults, log, metrics.registry),
         observers[0] if len(observers) == 1 else Observers(observers),
         faults,
         speed=knobs.speed,

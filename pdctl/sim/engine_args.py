@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdctl.sim import engine_flags
+from pdctl.sim.kv_blocks import blocks_for
 
-DEFAULT_NUM_BLOCKS = 16384
+MIN_NUM_BLOCKS = 16384
+SEQUENCES_THAT_FIT = 4
+"""Without --num-gpu-blocks-override the KV cache holds at least this many sequences of full length."""
 
 
 class StartupError(Exception):
@@ -78,7 +81,8 @@ def parse_args(argv: Sequence[str]) -> EngineArgs:
         max_num_batched_tokens=known.max_num_batched_tokens,
         max_model_len=known.max_model_len,
         block_size=known.block_size,
-        num_blocks=known.num_gpu_blocks_override or DEFAULT_NUM_BLOCKS,
+        num_blocks=known.num_gpu_blocks_override
+        or max(MIN_NUM_BLOCKS, 1 + SEQUENCES_THAT_FIT * blocks_for(known.max_model_len, known.block_size)),
         gpu_memory_utilization=known.gpu_memory_utilization,
         shutdown_timeout_s=known.shutdown_timeout,
         headless=known.headless,

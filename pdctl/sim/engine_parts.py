@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from pdctl.sim.engine_args import EngineArgs, KvTransferConfig, StartupError
 from pdctl.sim.engine_knobs import EngineKnobs
 from pdctl.sim.engine_log import EngineLog
@@ -18,6 +20,7 @@ from pdctl.sim.moriio_peer import Peer
 from pdctl.sim.moriio_read import ReadConsumer, ReadProducer
 from pdctl.sim.moriio_write import WriteConsumer, WriteProducer
 from pdctl.sim.nixl import LEASE_S, NixlConnector
+from pdctl.sim.nixl_metrics import NixlMetrics
 from pdctl.sim.scheduler import Limits, RankScheduler
 
 
@@ -27,7 +30,9 @@ def make_ranks(args: EngineArgs) -> list[RankScheduler]:
     return [RankScheduler(limits) for _ in range(args.dp)]
 
 
-def make_connector(args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog) -> KvConnector:
+def make_connector(
+    args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog, registry: CollectorRegistry
+) -> KvConnector:
     """The connector that --kv-transfer-config names. Raises StartupError on settings that make no sense."""
     if args.kv is None:
         return NoConnector()
@@ -42,6 +47,7 @@ def make_connector(args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: En
             timing,
             faults,
             log,
+            NixlMetrics(registry, args.served_names[0], args.dp),
             lease_s=LEASE_S if knobs.defer_timeout_s is None else knobs.defer_timeout_s,
             transfer_timeout_s=transfer_s,
         )

@@ -13,6 +13,7 @@ from pdctl.sim.faults import Faults
 from pdctl.sim.kv_connector import KvHost
 from pdctl.sim.kv_pins import Pins
 from pdctl.sim.kv_pull import Identity, KvTiming, PullReader, PullSource
+from pdctl.sim.nixl_metrics import NixlStats
 from pdctl.sim.sim_request import Leg, SimRequest
 from pdctl.sim.transfer import Address, Links, Listener, Message, TransferError
 
@@ -31,6 +32,7 @@ class NixlConnector:
         timing: KvTiming,
         faults: Faults,
         log: EngineLog,
+        stats: NixlStats,
         *,
         lease_s: float = LEASE_S,
         transfer_timeout_s: float = 30.0,
@@ -40,6 +42,8 @@ class NixlConnector:
         self._tp_size = tp_size
         self._faults = faults
         self._log = log
+        self._stats = stats
+        self._timing = timing
         self._timeout_s = transfer_timeout_s
         self._pins = Pins(lease_s, self._expired)
         self._source = PullSource(me, self._pins, lambda: faults.slowness)
@@ -49,7 +53,6 @@ class NixlConnector:
         self._listeners = [Listener(self._host_name, port, self._heard, self._broken) for port in ports]
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._host: KvHost | None = None
-        self.expired = 0
 
     async def start(self, host: KvHost) -> None:
         self._host = host
@@ -96,6 +99,7 @@ class NixlConnector:
         assert self._host is not None
         params = request.kv_params
         engine_id, address = str(params["remote_engine_id"]), self._peer(request)
+        begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._reader.handshake(engine_id, address)
@@ -105,8 +109,13 @@ class NixlConnector:
         except (TransferError, TimeoutError) as error:
             self._log.error("nixl_connector.py:2255", f"NIXL transfer failed for request {request.id}: {error}")
             self._log.warning("scheduler.py:1990", "Failing 1 request(s) due to KV load failure")
+            self._stats.failed(request.rank)
             self._host.kv_failed(request)
             return
+        took_s = asyncio.get_running_loop().time() - begun_s
+        size_bytes = request.prompt_tokens * self._timing.bytes_per_token
+        blocks = len(request.holding.ids) if request.holding else 0
+        self._stats.transferred(request.rank, took_s, size_bytes, blocks)
         self._notify(request)
         self._host.kv_landed(request, digest)
 
@@ -144,7 +153,7 @@ class NixlConnector:
         return None
 
     def _expired(self, key: str, request: SimRequest) -> None:
-        self.expired += 1
+        self._stats.expired(request.rank)
         self._log.warning("nixl_connector.py:1672", f"Releasing expired KV blocks for request {key}")
         if self._host is not None:
             self._host.kv_released(request)

@@ -116,6 +116,11 @@ class Listener:
             transport.close()
 
 
+def _bind_address(advertised: str) -> str:
+    """vLLM binds `tcp://*`. Simulated nodes share one kernel and have a loopback address each, so those bind theirs."""
+    return advertised if advertised.startswith("127.") else "0.0.0.0"
+
+
 class _Outbound(asyncio.Protocol):
     """One connection to a peer; forgets itself when the peer hangs up."""
 

@@ -109,6 +109,8 @@ async def test_nixl_pair_serves_behind_the_router(tmp_path: Path) -> None:
         alone = await complete(decode.port, tokens=6)
     assert [answer.text for answer in answers] == [alone.text] * 2
     assert (seen[FETCHED.format(0)], seen[LOCAL]) == (4, 0)
+    assert seen['vllm:nixl_xfer_time_seconds_count{engine="0"}'] == 2
+    assert seen['vllm:nixl_bytes_transferred_sum{engine="0"}'] > 0
 
 
 @asynccontextmanager
