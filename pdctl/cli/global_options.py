@@ -20,28 +20,36 @@ class Globals:
     verbose: bool = False
 
 
-def with_global_options(command: click.Command) -> click.Command:
-    """Give `command`, and the commands below it if it is a group, the global options that it does not have yet."""
+def with_global_options(command: click.Command, *, root: bool = False) -> click.Command:
+    """Give `command`, and the commands below it if it is a group, the global options that it does not have yet.
+
+    Only the `root` reads the environment, so that a variable never overrides what was typed before the command.
+    """
     have = {name for param in command.params for name in param.opts}
-    command.params += [option for option in _options() if not have.intersection(option.opts)]
+    command.params += [option for option in _options(environment=root) if not have.intersection(option.opts)]
     if isinstance(command, click.Group):
         for below in command.commands.values():
             with_global_options(below)
     return command
 
 
-def _options() -> list[click.Option]:
+def _options(*, environment: bool) -> list[click.Option]:
     return [
         _option(
             "-i",
             "--inventory",
             type=click.Path(dir_okay=False, path_type=Path),
-            envvar="PDCTL_INVENTORY",
+            envvar="PDCTL_INVENTORY" if environment else None,
             help="The cluster's YAML file.  [env: PDCTL_INVENTORY; default: inventory.yaml]",
         ),
         _option("--json", is_flag=True, help="Machine-readable: one JSON document, or one event a line."),
         _option("--yes", is_flag=True, help="Ask nothing."),
-        _option("--read-only", is_flag=True, envvar="PDCTL_READ_ONLY", help="Refuse what changes something."),
+        _option(
+            "--read-only",
+            is_flag=True,
+            envvar="PDCTL_READ_ONLY" if environment else None,
+            help="Refuse what changes something.",
+        ),
         _option("-v", "--verbose", is_flag=True, help="Show plans, details and tracebacks."),
     ]
 

@@ -75,7 +75,7 @@ def cli() -> None:
     """
 
 
-with_global_options(cli)
+with_global_options(cli, root=True)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

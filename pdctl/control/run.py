@@ -18,7 +18,7 @@ from pdctl.control.observe import observe
 from pdctl.control.ports import Member
 from pdctl.control.steps.context import Generations, RunContext, launch_of_running
 from pdctl.control.steps.drain import drain
-from pdctl.control.steps.membership import fence, register
+from pdctl.control.steps.membership import fence, fence_now, register
 from pdctl.control.steps.prove import prove
 from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
@@ -145,7 +145,7 @@ class Run:
             Action.PROVE: prove,
             Action.REGISTER: register,
             Action.PROVE_WHOLE: prove_whole,
-            Action.FENCE: fence,
+            Action.FENCE: fence_now if self.now else fence,
             Action.DRAIN: drain,
         }
         handlers: dict[Action, Handler] = {action: partial(handler, ctx) for action, handler in with_context.items()}

@@ -173,7 +173,7 @@ def _ended(unit: UnitStatus | None, reason: str) -> tuple[State, str, tuple[str,
         return State.DOWN, reason, ()
     if unit.state is not UnitState.FAILED:
         return State.DOWN, reason, unit.exit.last_lines
-    telling = telling_line(unit.exit.last_lines)
+    telling = telling_line(unit.exit)
     swept = f", {unit.exit.leftovers} leftover processes swept" if unit.exit.leftovers else ""
     why = f"{unit.exit.cause}{swept}"
     return State.FAILED, f"{why}: {telling}" if telling else why, unit.exit.last_lines

@@ -41,7 +41,7 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
     now = time.time()
     for view in views:
         click.echo(_line(view, width, now))
-        if view.why and view.state not in GOOD:
+        if view.why and view.state not in GOOD and view.node not in seen.unreachable:
             click.echo(f"  {'':{width}}   {view.why}")
         if view.state is State.FAILED or verbose:
             for line in view.last_lines[-5:]:

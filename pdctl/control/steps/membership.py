@@ -35,6 +35,12 @@ async def register(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     return {"type": launch.registration.type, "address": launch.registration.http_address}
 
 
+async def fence_now(ctx: RunContext, step: Step) -> Mapping[str, Any]:
+    """Take the instance off the list and wait for nothing: in an emergency what is in flight is cut anyway."""
+    await ctx.members.drop([step.subject])
+    return {"evicted": "not waited for"}
+
+
 async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Take the instance off the list and wait until the router cannot choose it any more.
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from pdctl.control.ports import NotAnswering
 from pdctl.control.steps.context import RunContext
+from pdctl.engines.probes import failure_cause
 from pdctl.errors import InstanceError, NodeError
 from pdctl.model.deployment import Instance
 from pdctl.model.launch import Launch
-from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.model.unit import ExitEvidence, UnitState, UnitStatus
 from pdctl.plan.steps import Step
 
 PROBE_EVERY_S = 0.25
@@ -84,15 +85,15 @@ def exited_early(name: str, unit: UnitStatus | None) -> ExitedEarly:
     if unit is None or unit.exit is None:
         return ExitedEarly(name, "it is gone, and left no evidence", (), hint=f"look at `pdctl logs {name}`")
     lines = unit.exit.last_lines[-LOG_LINES:]
-    telling = telling_line(lines)
+    telling = telling_line(unit.exit)
     cause = f"{unit.exit.cause} before it could serve"
     return ExitedEarly(name, f"{cause}: {telling}" if telling else cause, lines, hint=f"look at `pdctl logs {name}`")
 
 
-def telling_line(lines: tuple[str, ...]) -> str:
-    """The line that most likely names the cause: the last that looks like an error, else the last that is not empty."""
-    for line in reversed(lines):
-        head = line.split(":", 1)[0]
-        if head.endswith(("Error", "Exception")) or "error:" in line.lower():
-            return line.strip()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def telling_line(ended: ExitEvidence) -> str:
+    """The known cause or the exception that the last lines name; else the last line, but for a signal from outside,
+    of which it says nothing."""
+    found = failure_cause(ended.last_lines)
+    if found is None and ended.signal is None:
+        found = next((line.strip() for line in reversed(ended.last_lines) if line.strip()), None)
+    return found or ""
