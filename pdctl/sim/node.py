@@ -80,6 +80,7 @@ class Node:
         self.faults = Faults()
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._environment = environment
+        self._orders = asyncio.Event()
         self._children = Children(asyncio.get_running_loop())
         self._options = asyncssh.SSHServerConnectionOptions(
             server_factory=lambda: NodeServer(self),
@@ -98,7 +99,6 @@ class Node:
         """Begin to reap, to take fault orders, and to serve on `listener`."""
         loop = asyncio.get_running_loop()
         self._children.watch()
-        self._orders = asyncio.Event()
         loop.add_signal_handler(signal.SIGUSR1, self._orders.set)
         await self._listen(listener)
 

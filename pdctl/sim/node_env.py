@@ -11,7 +11,7 @@ from pathlib import Path
 MARKER = "PDCTL_SIM_FLEET"
 """In the environment of the fleet, its nodes and all that runs on them: how leftovers are recognised."""
 
-FLEET_WIDE = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONHASHSEED", "COVERAGE_PROCESS_START")
+INHERITED = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONHASHSEED", "COVERAGE_PROCESS_START")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def command_environment(node: NodeConfig, inherited: Mapping[str, str], session:
     where the machine has none besides. `session` is what the client asked for; as with Debian's sshd only LANG and
     LC_* are taken.
     """
-    environment = {name: inherited[name] for name in FLEET_WIDE if name in inherited}
+    environment = {name: inherited[name] for name in INHERITED if name in inherited}
     environment |= {name: value for name, value in session.items() if name == "LANG" or name.startswith("LC_")}
     user = inherited.get("USER") or inherited.get("LOGNAME") or "sim"
     system_path = inherited.get("PATH") or os.defpath

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
@@ -37,6 +38,15 @@ if os.fork() == 0:
     os._exit(0)
 """
 """Does all that a daemon can to get away: two forks, a session of its own, deaf to signals. argv: address, pid file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A process that was started over SSH, and where it listens."""
+
+    pid: int
+    address: str
+    port: int
 
 
 @contextmanager
@@ -79,14 +89,15 @@ async def login(fleet: DemoNodes, node: DemoNode, *, key: str | None = None) -> 
     )
 
 
-async def start_escaping_daemon(fleet: DemoNodes, node: DemoNode) -> tuple[int, int]:
-    """Start such a daemon over SSH, without even the fleet's environment; its pid and port."""
+async def start_escaping_daemon(fleet: DemoNodes, node: DemoNode) -> Daemon:
+    """Start such a daemon over SSH, without even the fleet's environment."""
     pid_file = Path(node.home, "daemon.pid")
     async with await login(fleet, node) as connection:
         python = f'env -i {sys.executable} -S -c "$(cat)" {node.data_address} {pid_file}'
         done = await connection.run(python, input=ESCAPING_DAEMON.encode())
         assert done.exit_status == 0, done.stderr
-    return await asyncio.to_thread(_read_pid_file, pid_file)
+    pid, port = await asyncio.to_thread(_read_pid_file, pid_file)
+    return Daemon(pid, node.data_address, port)
 
 
 def _read_pid_file(path: Path) -> tuple[int, int]:
@@ -131,4 +142,4 @@ def eventually(holds: Callable[[], bool], deadline_s: float, what: str) -> None:
     end = time.monotonic() + deadline_s
     while not holds():
         assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
-        time.sleep(0.005)
+        time.sleep(0.01)

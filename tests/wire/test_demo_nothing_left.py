@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,17 @@ import pytest
 from pdctl.control.demo_nodes import DemoFleet, FleetOptions, demo_nodes_down, demo_nodes_status, demo_nodes_up
 from pdctl.control.demo_record import DemoNodes, read_nodes
 from pdctl.errors import PdctlError
-from tests.wire.sim_fleet import TAG, alive, eventually, login, marked, port_free, running_fleet, start_escaping_daemon
+from tests.wire.sim_fleet import (
+    TAG,
+    Daemon,
+    alive,
+    eventually,
+    login,
+    marked,
+    port_free,
+    running_fleet,
+    start_escaping_daemon,
+)
 
 pytestmark = pytest.mark.fleet
 
@@ -49,10 +61,14 @@ def start_owner(directory: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def nothing_is_left(directory: Path, fleet: DemoNodes | None = None) -> None:
-    eventually(lambda: not marked(directory), 10.0, f"no process lives: {marked(directory)}")
-    for node in fleet.nodes if fleet else ():
-        assert port_free(node.host, node.port)
+def nothing_is_left(directory: Path, fleet: DemoNodes | None = None, daemon: Daemon | None = None) -> None:
+    """Processes first, then ports: the kernel takes a dying process's environment before it closes its sockets."""
+    eventually(lambda: not marked(directory), 10.0, "no process of the fleet lives")
+    if daemon is not None:
+        eventually(lambda: not alive(daemon.pid), 1.0, "the daemon is dead")
+        eventually(lambda: port_free(daemon.address, daemon.port), 1.0, "the daemon's port is free")
+    for node in fleet.nodes if fleet is not None else ():
+        eventually(partial(port_free, node.host, node.port), 1.0, f"{node.name}'s port is free")
 
 
 async def test_the_owners_death_ends_all_even_a_daemon_that_fled(tmp_path: Path) -> None:
@@ -62,12 +78,10 @@ async def test_the_owners_death_ends_all_even_a_daemon_that_fled(tmp_path: Path)
         assert owner.stdout.readline() == b"up\n"
         fleet = read_nodes(directory)
         assert fleet is not None
-        daemon, port = await start_escaping_daemon(fleet, fleet.nodes[0])
-        assert not port_free(fleet.nodes[0].data_address, port)
+        daemon = await start_escaping_daemon(fleet, fleet.nodes[0])
+        assert not port_free(daemon.address, daemon.port)
         owner.kill()
-    nothing_is_left(directory, fleet)
-    assert not alive(daemon)
-    assert port_free(fleet.nodes[0].data_address, port)
+    nothing_is_left(directory, fleet, daemon)
 
 
 @pytest.mark.parametrize("reached", ["fleet.log", "lock", "client_key", "nodes/n2/host_key", "known_hosts"])
@@ -82,23 +96,24 @@ def test_the_owners_death_during_the_start_ends_all(tmp_path: Path, reached: str
 async def test_the_fleets_death_ends_all_frozen_nodes_too(tmp_path: Path) -> None:
     directory = tmp_path / "nodes"
     with running_fleet(directory, "--layout", "1P1D") as (fleet, process):
-        daemon, _ = await start_escaping_daemon(fleet, fleet.nodes[0])
+        daemon = await start_escaping_daemon(fleet, fleet.nodes[0])
         os.kill(fleet.nodes[0].pid, signal.SIGSTOP)
         process.kill()
-        nothing_is_left(directory, fleet)
-        assert not alive(daemon)
+        nothing_is_left(directory, fleet, daemon)
 
 
 async def test_leaving_the_context_ends_all(tmp_path: Path) -> None:
     directory = tmp_path / "nodes"
     demo = DemoFleet(directory, SMALL)
     async with demo as fleet:
-        daemon, _ = await start_escaping_daemon(fleet, fleet.nodes[1])
+        daemon = await start_escaping_daemon(fleet, fleet.nodes[1])
         os.kill(fleet.nodes[0].pid, signal.SIGSTOP)
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 5.0, "the frozen node was woken for it, not waited for"
     assert demo.leftovers == ()
-    assert not alive(daemon)
+    assert not alive(daemon.pid)
     assert not any(alive(node.pid) for node in fleet.nodes)
-    nothing_is_left(directory, fleet)
+    nothing_is_left(directory, fleet, daemon)
 
 
 async def test_a_directory_of_somebody_else_is_refused_with_the_reason(tmp_path: Path) -> None:
@@ -145,13 +160,12 @@ async def test_kept_nodes_outlive_their_callers_terminal_and_go_with_down(tmp_pa
         again = await demo_nodes_up(directory, SMALL)
         assert not again.started
         assert again.nodes.identity == fleet.identity
-        daemon, _ = await start_escaping_daemon(fleet, fleet.nodes[0])
+        daemon = await start_escaping_daemon(fleet, fleet.nodes[0])
     finally:
         down = await demo_nodes_down(directory)
     assert down.was_up
     assert down.leftovers == ()
-    assert not alive(daemon)
-    nothing_is_left(directory, fleet)
+    nothing_is_left(directory, fleet, daemon)
     assert not fleet.client_key.exists()
     assert demo_nodes_status(directory) is None
     assert not (await demo_nodes_down(directory)).was_up
