@@ -55,7 +55,7 @@ class Health:
         self.hung_s = hung_s
         self.good = 0
         self.bad = 0
-        self.last = "not asked yet"
+        self.last = "not asked yet" if unfit_since is None else "bad before the registrar's restart"
         self.since = unfit_since
         self._progress: Optional[float] = None
         self._stuck_since = None if unfit_since is None else unfit_since - hung_s

@@ -44,7 +44,7 @@ class Rig:
     discovery: str
     http: str = "127.0.0.1:1"
     mode: str = "ttl"
-    options: Sequence[str] = ("--poll-s", "0.1", "--hung-s", "1")
+    options: Sequence[str] = ("--poll-s", "0.1", "--hung-s", "1.5")
     process: subprocess.Popen[bytes] | None = None
     seq: int = 0
     state_path: Path = Path("not started")
@@ -94,7 +94,7 @@ class Rig:
 
     async def acknowledged(self) -> None:
         """Until the registrar has taken up the last `write`."""
-        await wait_until(lambda: self.state.get("seq") == self.seq, 5, what="the registrar reads the members file")
+        await wait_until(lambda: self.state.get("seq") == self.seq, 10, what="the registrar reads the members file")
 
 
 @contextlib.contextmanager

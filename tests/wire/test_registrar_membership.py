@@ -98,7 +98,7 @@ async def test_registrar_takes_up_what_was_written(
                 return False
             return (found.epoch, found.seq, set(found.members)) == (5, 1, {"p", "d"})
 
-        await wait_until(seen, 5)
+        await wait_until(seen, 10)
         found = await membership.seen()
         assert not found.router_reachable
         assert found.members["d"].generation == 2

@@ -63,7 +63,7 @@ class Trio:
         self.rig.write(*self.all)
         self.rig.start()
         await self.router.serving(self.client, 20)
-        await wait_until(lambda: self.rig.registered == {"p", "d", "e"}, 5)
+        await wait_until(lambda: self.rig.registered == {"p", "d", "e"}, 10)
         await self.both_decodes_get_requests()
 
     async def both_decodes_get_requests(self) -> None:
@@ -92,14 +92,14 @@ async def fenced_member_gets_nothing_and_its_stream_ends_whole(case: Trio) -> No
     case.fenced.tokens, case.fenced.gap_s = 100, 0.08
     begun = time.monotonic()
     streams = [asyncio.create_task(case.router.complete(case.client, stream=True)) for _ in range(2)]
-    await wait_until(lambda: case.fenced.asked_since(begun), 3)
+    await wait_until(lambda: case.fenced.asked_since(begun), 10)
     fenced = await case.fence()
     metrics = (await case.client.get(f"http://127.0.0.1:{case.router.metrics}/metrics")).text
     assert parse_router_load(metrics, case.fenced.address).active == 1
     async with Spread(case.router, case.client) as spread:
         await asyncio.sleep(max(0.0, fenced + EVICT_S - time.monotonic()))
         evicted = time.monotonic()
-        await wait_until(lambda: case.stays.asked_since(evicted + 0.5), 5)
+        await wait_until(lambda: case.stays.asked_since(evicted + 0.5), 10)
         assert not case.fenced.asked_since(evicted)
     assert set(spread.statuses) == {200}
     answers = [(await stream).text for stream in streams]
@@ -125,7 +125,7 @@ async def stopped_router_takes_no_fenced_member_back(case: Trio) -> None:
     """Frozen for longer than the TTL: whatever was sent into its buffers meanwhile, it would read on waking up."""
     assert case.router.process is not None
     last = case.rig.state["ts"]
-    await wait_until(lambda: case.rig.state["ts"] > last, 3, what="a registration has just been sent")
+    await wait_until(lambda: case.rig.state["ts"] > last, 10, what="a registration has just been sent")
     await asyncio.sleep(0.2)  # the router looks at its socket every 10 ms (measured); what it has read counts
     case.router.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(2.5)
@@ -160,18 +160,18 @@ async def test_router_killed_at_the_worst_moment_takes_no_fenced_member_back(
     async with AsyncExitStack() as stack:
         case = await trio(stack, client, tmp_path)
         last = case.rig.state["ts"]
-        await wait_until(lambda: case.rig.state["ts"] > last, 3)
+        await wait_until(lambda: case.rig.state["ts"] > last, 10)
         stop(case.router.process)
         killed = time.monotonic()
-        await wait_until(lambda: not case.rig.registered, 3, what="the registrar notices")
+        await wait_until(lambda: not case.rig.registered, 10, what="the registrar notices")
         assert case.rig.why("e").startswith("router down")
         await case.fence()
         case.router.start()
         await case.router.listening(client)
-        assert await case.router.serving(client) < 1.5
+        assert await case.router.serving(client) < 2.0, "members come back at once"
         async with Spread(case.router, client) as spread:
             await wait_until(lambda: len(case.stays.asked_since(killed)) >= 25, 10)
-            await wait_until(lambda: case.rig.registered == {"p", "d"}, 3)
+            await wait_until(lambda: case.rig.registered == {"p", "d"}, 10)
         assert not case.fenced.asked_since(killed)
         assert set(spread.statuses) == {200}
         case.rig.write(*case.all)  # and it may return when it is meant to
@@ -196,7 +196,7 @@ async def test_router_without_members_says_how_many_it_has(
                 found = await client.get(router.url + "/health")
                 return member_counts(found.status_code, found.text) == (1, 0)
 
-            await wait_until(counts, 5)
+            await wait_until(counts, 10)
 
 
 async def test_mixed_instances_are_added_and_removed(tmp_path: Path, client: httpx.AsyncClient) -> None:
@@ -217,9 +217,9 @@ async def test_mixed_instances_are_added_and_removed(tmp_path: Path, client: htt
         second.tokens, second.gap_s = 40, 0.05
         begun = time.monotonic()
         streams = [asyncio.create_task(router.complete(client, stream=True)) for _ in range(3)]
-        await wait_until(lambda: second.asked_since(begun), 5)
+        await wait_until(lambda: second.asked_since(begun), 10)
         rig.write(entry("a", "M", first))
-        await wait_until(lambda: "b" not in {member["name"] for member in rig.state["members"]}, 5)
+        await wait_until(lambda: "b" not in {member["name"] for member in rig.state["members"]}, 10)
         assert await listed() == {first.address, foreign.address}, "and nobody else's worker is touched"
         assert max([(await stream).text.count("data:") for stream in streams]) == 41, "the stream was cut"
         stop(router.process)
@@ -229,7 +229,7 @@ async def test_mixed_instances_are_added_and_removed(tmp_path: Path, client: htt
         async def only_ours() -> bool:
             return await listed() == {first.address}
 
-        await wait_until(only_ours, 5, what="a new router process is told again")
+        await wait_until(only_ours, 10, what="a new router process is told again")
         async with Spread(router, client) as spread:
-            await wait_until(lambda: len(spread.statuses) >= 5, 5)
+            await wait_until(lambda: len(spread.statuses) >= 5, 10)
         assert set(spread.statuses) == {200}
