@@ -30,7 +30,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
     with Locked(root):
         os.makedirs(os.path.join(cluster_dir, "units"), mode=0o700, exist_ok=True)
         guard(cluster_dir)
-        unit.read()
+        settle(unit)
         if unit.spec is not None and unit.spec["labels"] == labels and (unit.held or unit.main_alive()):
             return unit.facts()
         check_former(unit, labels)
@@ -51,6 +51,15 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         )
     unit.read()
     return unit.facts()
+
+
+def settle(unit: Unit) -> None:
+    """Read the unit. A keeper whose starter was killed may not have said yet what it started: wait for that."""
+    until = time.monotonic() + EXEC_WAIT_S
+    unit.read()
+    while unit.held and unit.keeper is None and time.monotonic() < until:
+        time.sleep(0.01)
+        unit.read()
 
 
 def path_refusal(paths: "list[str]") -> "Refusal | None":
@@ -82,8 +91,9 @@ def check_former(unit: Unit, labels: "Facts") -> None:
         raise Refusal(
             "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
         )
-    if unit.spec is not None and unit.spec["labels"] == labels:
-        ended = "exit status {}".format((unit.exit or {}).get("status"))
+    if unit.spec is not None and unit.spec["labels"] == labels and unit.keeper is not None:
+        how = unit.exit or {}
+        ended = how.get("reason") or how.get("signal") or "exit status {}".format(how.get("status"))
         raise Refusal(
             "used",
             "its generation {} has already run ({})".format(labels["generation"], ended),
@@ -121,7 +131,8 @@ def lay_out(unit: Unit, request: "Facts") -> int:
         new_file(os.path.join(fresh, "alive"), "")
         alive_fd = os.open(os.path.join(fresh, "alive"), os.O_RDWR)
         fcntl.flock(alive_fd, fcntl.LOCK_EX)
-        write_json(os.path.join(fresh, "spec.json"), spec)
+        # Not synced: a power cut ends the unit too, and the generation is in the ledger, which is.
+        write_json(os.path.join(fresh, "spec.json"), spec, durable=False)
         os.rename(fresh, unit.directory)
     except OSError:
         remove_tree(fresh)

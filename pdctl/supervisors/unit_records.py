@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pdctl.model.observed import NodeView
@@ -80,7 +81,7 @@ def node_view(node: str, cluster: str, found: Facts) -> NodeView:
 
 
 def unit_status(cluster: str, facts: Facts) -> UnitStatus:
-    """One unit. A record that cannot be read leaves its state unknown: something of it may live."""
+    """One unit. A record that cannot be read leaves its state unknown where something of it may live."""
     try:
         return _readable(facts)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -120,6 +121,9 @@ def _state(facts: Facts) -> tuple[UnitState, ExitEvidence | None]:
         return UnitState.STOPPING, evidence  # the main process has ended, its workers are being swept
     if facts["exit"]:
         evidence = _evidence(facts["exit"])
+        if facts["remains"]:
+            survivors = printable(", ".join(facts["remains"]), max_chars=200)
+            return UnitState.FAILED, replace(evidence, reason=f"SIGKILL did not end {survivors}")
         well = evidence.requested or (evidence.status == 0 and not evidence.signal)
         return (UnitState.EXITED if well else UnitState.FAILED), evidence
     if not facts["here"]:
@@ -134,7 +138,6 @@ def _state(facts: Facts) -> tuple[UnitState, ExitEvidence | None]:
 
 
 def _evidence(found: Facts) -> ExitEvidence:
-    survivors = printable(", ".join(found["survivors"]), max_chars=200)
     return ExitEvidence(
         status=found["status"],
         signal=found["signal"],
@@ -143,7 +146,7 @@ def _evidence(found: Facts) -> ExitEvidence:
         forced=found["forced"],
         leftovers=found["leftovers"],
         last_lines=_shown(found["last_lines"]),
-        reason=f"SIGKILL did not end {survivors}" if survivors else printable(found["reason"], max_chars=400),
+        reason=printable(found["reason"], max_chars=400),
     )
 
 
@@ -157,9 +160,13 @@ def _shown(lines: list[str]) -> tuple[str, ...]:
 
 
 def _unreadable(cluster: str, facts: Facts) -> UnitStatus:
+    """Without a record, locks and marks still tell whether anything of the unit lives."""
     instance = facts["unit"].removeprefix(f"pdctl.{cluster}.")
     labels = Labels(cluster, printable(instance), generation=0, spec_hash="", kind=UnitKind.ENGINE)
-    return UnitStatus(labels, UnitState.UNKNOWN, exit=_unseen({**facts, "spec": None}, "its record cannot be read"))
+    gone = facts["spec"] is None and not facts["held"] and not facts["remains"]
+    reason = "its record cannot be read" + ("; nothing of it lives" if gone else "")
+    state = UnitState.FAILED if gone else UnitState.UNKNOWN
+    return UnitStatus(labels, state, exit=_unseen({**facts, "spec": None}, reason))
 
 
 def stop_report(unit: str, found: Facts) -> StopReport:

@@ -88,8 +88,8 @@ STATES: list[tuple[str, dict[str, Any], UnitState, str]] = [
     ),
     (
         "could not be killed",
-        {**ALONE, "exit": {**EXIT, "survivors": ["pid 5 (x)"]}},
-        UnitState.EXITED,
+        {**ALONE, "exit": {**EXIT, "requested": True, "survivors": ["pid 5 (x)"]}, "remains": ["pid 5 (x)"]},
+        UnitState.FAILED,
         "SIGKILL did not end pid 5 (x)",
     ),
     ("went with a reboot", {**ALONE, "here": False}, UnitState.FAILED, "gone with a reboot"),
@@ -121,6 +121,12 @@ def test_identity_and_endpoint_are_those_of_the_start() -> None:
 def test_an_unreadable_record_is_unknown_under_its_directorys_name(spec: object) -> None:
     status = unit_status("t", facts(spec=spec))
     assert (status.labels.instance, status.state) == ("n1.all.0", UnitState.UNKNOWN)
+
+
+def test_an_unreadable_record_of_which_nothing_lives_has_failed() -> None:
+    status = unit_status("t", facts(**ALONE, spec=None))
+    assert status.state is UnitState.FAILED
+    assert status.exit is not None and "nothing of it lives" in status.exit.cause
 
 
 def test_a_damaged_exit_record_is_unknown_and_no_crash() -> None:

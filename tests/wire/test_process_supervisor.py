@@ -408,6 +408,20 @@ class TestHowItEnded:
         assert living(UNIT) == []
         await supervisor.forget([UNIT], epoch=1)
 
+    @pytest.mark.parametrize("after_s", [0.02, 0.05, 0.08, 0.12, 0.2])
+    async def test_connection_lost_while_a_start_runs_and_the_same_start_again(
+        self, supervisor: ProcessSupervisor, after_s: float
+    ) -> None:
+        spec = shell_unit("sleep 600")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(after_s):
+                await supervisor.start(spec, epoch=1)
+                await asyncio.sleep(60)
+        again = await supervisor.start(spec, epoch=1)
+        assert again.state is UnitState.RUNNING
+        leaders = [process.pid for process in living(UNIT) if os.getsid(process.pid) == process.pid]
+        assert leaders == [again.pid]
+
     async def test_an_interrupted_start_leaves_nothing_in_the_way(
         self, supervisor: ProcessSupervisor, root: Path
     ) -> None:
