@@ -12,9 +12,11 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uvicorn import Config
 
@@ -33,9 +35,20 @@ from pdctl.sim.request_log import Observers, RequestLog, unix_offset_s
 _FLUSH_S = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one engine was started with. `open_at_s` is when its port may open, on the monotonic clock."""
+
+    args: EngineArgs
+    knobs: EngineKnobs
+    faults: Faults
+    log: EngineLog
+    open_at_s: float
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one engine to its end; its exit status."""
-    open_at_s = time.monotonic() - process_age_s()
+    born_s = time.monotonic() - process_age_s()
     log = EngineLog()
     try:
         args = parse_args(sys.argv[1:] if argv is None else argv)
@@ -46,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_startup(args)
         if args.headless:
             return asyncio.run(_wait_headless(faults, log))
-        return asyncio.run(_serve(args, knobs, faults, log, open_at_s + knobs.startup_s))
+        return asyncio.run(_serve(Setting(args, knobs, faults, log, born_s + knobs.startup_s)))
     except KnobError as error:
         print(f"pdctl.sim.engine: {error}", file=sys.stderr)
         return 2
@@ -55,14 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-async def _serve(args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog, open_at_s: float) -> int:
+async def _serve(setting: Setting) -> int:
     """Start up, serve, end. Raises StartupError."""
+    args, knobs, faults = setting.args, setting.knobs, setting.faults
     stop = StopSignal(faults)
     http_socket = _bind(args)
-    log.info("api_server.py:1450", f"vLLM API server version {knobs.version}")
+    setting.log.info("api_server.py:1450", f"vLLM API server version {knobs.version}")
     with ExitStack() as stack:
         stack.callback(http_socket.close)
-        core, app = _assemble(args, knobs, faults, log, stack)
+        core, app = _assemble(setting, stack)
         workers = Workers()
         try:
             await _start_core(core)
@@ -70,35 +84,40 @@ async def _serve(args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: Engi
             vram = HeldVram(knobs.vram_dir, knobs.gpus, args.gpu_memory_utilization)
             if "vram_held" not in faults:
                 stack.callback(vram.release)
-            if not await _load_model(args, faults, log, stop, open_at_s):
+            if not await _load_model(setting, stop):
                 return 0
-            config = Config(app, loop="asyncio", http="httptools", ws="none", lifespan="on", access_log=args.access_log)
-            config.timeout_graceful_shutdown = _FLUSH_S
-            server = QuietServer(config)
-            await _run(server, http_socket, core, workers, stop, args, log, faults)
+            server = QuietServer(_http_config(app, args))
+            endings = (
+                stop_on_signal(stop, core, server, setting.log, args.shutdown_timeout_s),
+                stop_on_death(core, server, setting.log),
+                _die_with_worker(workers, core),
+            )
+            crash_when_told(faults, setting.log)
+            await _serve_until_ended(server, http_socket, endings)
         finally:
             await workers.stop()
             await core.close()
     return 1 if core.cause_of_death is not None else 0
 
 
-async def _run(
-    server: QuietServer,
-    http_socket: socket.socket,
-    core: EngineCore,
-    workers: Workers,
-    stop: StopSignal,
-    args: EngineArgs,
-    log: EngineLog,
-    faults: Faults,
+def _http_config(app: EngineApp, args: EngineArgs) -> Config:
+    return Config(
+        app,
+        loop="asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=args.access_log,
+        timeout_graceful_shutdown=_FLUSH_S,
+    )
+
+
+async def _serve_until_ended(
+    server: QuietServer, http_socket: socket.socket, endings: Sequence[Coroutine[Any, Any, None]]
 ) -> None:
-    crash_when_told(faults, log)
+    """Serve until one of `endings` tells the server to stop; the others are cancelled then."""
     async with asyncio.TaskGroup() as group:
-        watchers = [
-            group.create_task(stop_on_signal(stop, core, server, log, args.shutdown_timeout_s)),
-            group.create_task(stop_on_death(core, server, log)),
-            group.create_task(_die_with_worker(workers, core)),
-        ]
+        watchers = [group.create_task(ending) for ending in endings]
         await server.serve(sockets=[http_socket])
         for watcher in watchers:
             watcher.cancel()
@@ -109,9 +128,8 @@ async def _die_with_worker(workers: Workers, core: EngineCore) -> None:
     core.die(f"RuntimeError: Worker proc VllmWorker-0 (pid {pid}) died unexpectedly, shutting down executor.")
 
 
-def _assemble(
-    args: EngineArgs, knobs: EngineKnobs, faults: Faults, log: EngineLog, stack: ExitStack
-) -> tuple[EngineCore, EngineApp]:
+def _assemble(setting: Setting, stack: ExitStack) -> tuple[EngineCore, EngineApp]:
+    args, knobs, faults = setting.args, setting.knobs, setting.faults
     ranks = make_ranks(args)
     metrics = EngineMetrics(
         args.served_names[0],
@@ -122,12 +140,12 @@ def _assemble(
     )
     observers: list[Observer] = [metrics]
     if knobs.request_log is not None:
-        stream = stack.enter_context(Path(knobs.request_log).open("a", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
+        stream = stack.enter_context(Path(knobs.request_log).open("a", encoding="utf-8"))  # noqa: SIM115
         observers.append(RequestLog(stream, clock_offset_s=unix_offset_s(time.monotonic())))
     core = EngineCore(
         ranks,
         knobs.constants,
-        make_connector(args, knobs, faults, log, metrics.registry),
+        make_connector(args, knobs, faults, setting.log, metrics.registry),
         observers[0] if len(observers) == 1 else Observers(observers),
         faults,
         speed=knobs.speed,
@@ -158,10 +176,11 @@ async def _start_core(core: EngineCore) -> None:
         raise StartupError(f"zmq.error.ZMQError: Address already in use ({error.strerror})") from error
 
 
-async def _load_model(args: EngineArgs, faults: Faults, log: EngineLog, stop: StopSignal, open_at_s: float) -> bool:
+async def _load_model(setting: Setting, stop: StopSignal) -> bool:
     """Pass the start-up time; False when SIGTERM came first."""
+    args, log = setting.args, setting.log
     log.info("gpu_model_runner.py:5240", f"Starting to load model {args.model}...")
-    remaining_s = None if "never_ready" in faults else max(0.0, open_at_s - time.monotonic())
+    remaining_s = None if "never_ready" in setting.faults else max(0.0, setting.open_at_s - time.monotonic())
     try:
         async with asyncio.timeout(remaining_s):
             await stop.seen.wait()

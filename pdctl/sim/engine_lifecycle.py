@@ -1,5 +1,8 @@
-"""How a simulated engine ends: SIGTERM with or without a drain, or the death of its core (vLLM 0.33, 3.2 of its
-launcher): the HTTP port stays open and /health 200 while requests and pinned KV drain; a second signal is ignored."""
+"""How a simulated engine ends: SIGTERM with or without a drain, or the death of its core.
+
+As with vLLM 0.33 (launchers/launcher.py) the HTTP port stays open and /health 200 while requests and pinned KV drain,
+and a second signal is ignored.
+"""
 
 from __future__ import annotations
 
