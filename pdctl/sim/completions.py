@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from typing import Any
 
 from pdctl.sim.answer import plan_answer
 from pdctl.sim.asgi import HttpReply, HttpRequest, Send, send_reply, start, until_disconnect
@@ -120,7 +121,7 @@ class Completions:
             opening = b"" if sent else reply.first()
             # The last token of an answer goes out with its finish_reason, in the ending.
             until = request.produced - (request.outcome in ("length", "stop"))
-            usages = ()
+            usages: tuple[dict[str, Any], ...] = ()
             if ask.usage_every_chunk:
                 usages = tuple(usage(request.prompt_tokens, count + 1) for count in range(sent, until))
             body = opening + reply.tokens(request.answer.pieces(sent, until), usages)

@@ -45,7 +45,8 @@ STAGES = ("waiting_to_start", "in_progress", "completed_waiting")
 
 def token_buckets(max_model_len: int) -> tuple[int, ...]:
     """vLLM's 1-2-5 series up to the model length."""
-    series, factor = [], 1
+    series: list[int] = []
+    factor = 1
     while True:
         for step in (1, 2, 5):
             if step * factor > max_model_len:
