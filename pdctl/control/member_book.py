@@ -14,9 +14,22 @@ from pdctl.model.observed import MembershipSeen
 class MemberBook:
     """Holds the members that this run wants; every change is one atomic write, and writes that wait are merged."""
 
-    def __init__(self, membership: Membership, members: Mapping[str, Member], epoch: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        membership: Membership,
+        members: Mapping[str, Member],
+        epoch: int,
+        clock: Clock,
+        *,
+        stale: Iterable[str] = (),
+        unreadable: NodeError | None = None,
+    ) -> None:
+        """`stale` names are in the file although they run no more; any write removes them. `unreadable`: why the file
+        could not be read. It is not written then either, since that would drop the members that it holds."""
         self._membership = membership
         self._members = dict(members)
+        self._stale = frozenset(stale)
+        self._unreadable = unreadable
         self._epoch = epoch
         self._clock = clock
         self._wanted = 0
@@ -29,8 +42,10 @@ class MemberBook:
     def names(self) -> frozenset[str]:
         return frozenset(self._members)
 
-    def get(self, name: str) -> Member | None:
-        return self._members.get(name)
+    @property
+    def listed(self) -> frozenset[str]:
+        """The members, and those that the file names although they run no more."""
+        return self.names | self._stale
 
     async def put(self, member: Member) -> None:
         """Add or replace one member and write the list. Raises NodeError's kinds; the old list then still stands."""
@@ -39,11 +54,15 @@ class MemberBook:
 
     async def drop(self, names: Iterable[str]) -> None:
         """Remove members and write the list, if it changes."""
-        gone = [name for name in names if self._members.pop(name, None) is not None]
+        gone = self.listed & frozenset(names)
+        for name in gone:
+            self._members.pop(name, None)
         if gone:
             await self._write()
 
     async def _write(self) -> None:
+        if self._unreadable is not None:
+            raise self._unreadable
         self._wanted += 1
         mine = self._wanted
         async with self._turn:
@@ -51,7 +70,7 @@ class MemberBook:
                 return
             covers = self._wanted
             await self._membership.replace(dict(self._members), epoch=self._epoch)
-            self._written = covers
+            self._written, self._stale = covers, frozenset()
 
     async def until(self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float) -> None:
         """Wait until the registrar's word satisfies `accepted`; at the deadline InstanceError, with its last word."""

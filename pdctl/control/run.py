@@ -24,6 +24,7 @@ from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
+from pdctl.errors import Unreachable
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import (
     Event,
@@ -99,17 +100,25 @@ class Run:
     async def _context(
         self, observed: Observed, plan: Plan, epoch: int, values: Mapping[str, str], emit: JournaledEvents
     ) -> RunContext:
-        listed = await self.cluster.membership.members()
-        members = {name: member for name, member in listed.items() if _may_live(observed, member)}
         clock = self.cluster.clock
         began = clock.monotonic()
 
         def progress(step: Step, text: str) -> None:
             emit.show(StepProgress(step.id, step.action.value, step.subject, text, round(clock.monotonic() - began, 1)))
 
-        book = MemberBook(self.cluster.membership, members, epoch, clock)
+        book = await self._book(observed, epoch)
         generations = Generations(self.cluster, _starts(self.cluster.deployment, plan), epoch)
         return RunContext(self.cluster, observed, epoch, values, book, generations, progress)
+
+    async def _book(self, observed: Observed, epoch: int) -> MemberBook:
+        cluster, node = self.cluster, self.cluster.deployment.router.node
+        trouble = observed.unreachable.get(node)
+        if trouble is not None:
+            unreadable = Unreachable(node, trouble.cause, hint=trouble.hint)
+            return MemberBook(cluster.membership, {}, epoch, cluster.clock, unreadable=unreadable)
+        listed = await cluster.membership.members()
+        members = {name: member for name, member in listed.items() if _may_live(observed, member)}
+        return MemberBook(cluster.membership, members, epoch, cluster.clock, stale=listed.keys() - members.keys())
 
     async def _prepare(self, ctx: RunContext, plan: Plan) -> None:
         """Tell the board what runs and what will not come, before any step asks it."""

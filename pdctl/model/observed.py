@@ -43,7 +43,12 @@ class MemberSeen:
 
 @dataclass(frozen=True, slots=True)
 class MembershipSeen:
-    """The registrar's own word on who is registered. `age_s` is how old that word is by the node's clock."""
+    """The registrar's own word on who is registered. `age_s` is how old that word is by the node's clock.
+
+    `departed_s`: for former members, seconds since the router may last have been told about them. `listed`: the
+    generations that the members file asks for now, by name; the registrar's word may be a moment older than the file.
+    None: not known.
+    """
 
     epoch: int
     seq: int
@@ -51,6 +56,8 @@ class MembershipSeen:
     members: Mapping[str, MemberSeen]
     age_s: float
     alerts: tuple[str, ...] = ()
+    departed_s: Mapping[str, float] = field(default_factory=dict)
+    listed: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

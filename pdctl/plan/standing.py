@@ -70,7 +70,9 @@ def _running(
     generation = leader.labels.generation if leader else 0
     if observed.membership is None:
         return Stand(Standing.UNREGISTERED, f"runs, membership unknown: {observed.membership_trouble}")
-    member = observed.membership.members.get(instance.name)
+    member, listed = observed.membership.members.get(instance.name), observed.membership.listed
+    if listed is not None and listed.get(instance.name) != generation:
+        return Stand(Standing.UNREGISTERED, "runs, but is not on the list of members")
     if member is None or member.generation != generation:
         return Stand(Standing.UNREGISTERED, "runs, but is not registered")
     return Stand(Standing.SERVING, "serving" if member.registered else f"withheld by the registrar: {member.why}")

@@ -81,10 +81,12 @@ class _Draft:
 
     def _service(self, name: str, node: str, start: Action, stop: Action) -> bool:
         unit = self.observed.unit(name)
-        if unit is not None and unit.state is UnitState.RUNNING:
-            if unit.labels.spec_hash == self.wanted.hashes[name]:
-                return False
-            reason = f"settings changed (spec {unit.labels.spec_hash} -> {self.wanted.hashes[name]})"
+        if unit is not None and unit.state in (UnitState.RUNNING, UnitState.STOPPING):
+            reason = "still stopping"
+            if unit.state is UnitState.RUNNING:
+                if unit.labels.spec_hash == self.wanted.hashes[name]:
+                    return False
+                reason = f"settings changed (spec {unit.labels.spec_hash} -> {self.wanted.hashes[name]})"
             self.changes.append(Change(ChangeKind.REPLACE, name, node, reason))
             self.steps.append(Step(stop, name, node, reason))
             self.steps.append(Step(start, name, node, reason, needs=(step_id(stop, name),)))
@@ -123,7 +125,8 @@ class _Draft:
         reason = "restart asked for" if restart and seen.standing is not Standing.OUTDATED else seen.reason
         kind = ChangeKind.RESTART if restart else ChangeKind.REPLACE
         self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
-        serves = seen.standing in (Standing.SERVING, Standing.OUTDATED)
+        unknown = seen.standing is Standing.UNREGISTERED and self.observed.membership is None
+        serves = unknown or seen.standing in (Standing.SERVING, Standing.OUTDATED)
         previous = self.last_of_role.get(instance.role)
         needs = (previous,) if serves and previous else ()
         self.steps += take_down(name, node, reason, drain=serves, needs=needs)

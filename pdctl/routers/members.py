@@ -45,7 +45,8 @@ class RegistrarState:
     def seen(self, now: float) -> MembershipSeen:
         """The same as an observation made at `now`, by the node's clock."""
         age_s = max(0.0, now - self.ts)
-        return MembershipSeen(self.epoch, self.seq, self.router_reachable, self.members, age_s, self.alerts)
+        departed_s = {name: told_s + age_s for name, told_s in self.departed_s.items()}
+        return MembershipSeen(self.epoch, self.seq, self.router_reachable, self.members, age_s, self.alerts, departed_s)
 
 
 def members_document(

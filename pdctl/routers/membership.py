@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -54,11 +55,12 @@ class NodeMembership:
             raise InstanceError("registrar", "has not said anything yet", hint=_HINT)
         try:
             seen = parse_state(answer["state"]).seen(float(answer["now"]))
+            listed = {member.name: member.generation for member in parse_members(answer["members"]).values()}
         except ValueError as error:
             raise InstanceError("registrar", str(error), hint=_HINT) from error
         if seen.age_s > STALE_S:
             raise InstanceError("registrar", f"has said nothing for {seen.age_s:.0f} s", hint=_HINT)
-        return seen
+        return replace(seen, listed=listed)
 
     async def _run(self, request: Mapping[str, Any]) -> dict[str, Any]:
         payload = {**request, "root": self._root, "cluster": self._deployment.cluster}

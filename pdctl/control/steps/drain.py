@@ -107,6 +107,8 @@ async def in_flight(ctx: RunContext, node: str, endpoint: tuple[str, int]) -> In
 
 
 async def _router_figures(ctx: RunContext, worker: str) -> tuple[float | None, float | None, float | None]:
+    if ctx.deployment.router.node in ctx.observed.unreachable:
+        return None, None, None
     router = ctx.observed.unit(ROUTER)
     if router is None or router.state is not UnitState.RUNNING:
         return 0, 0, 0  # no router runs, so none holds a request for this worker

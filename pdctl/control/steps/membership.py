@@ -8,7 +8,7 @@ from typing import Any
 from pdctl.control.ports import Member, NotAnswering
 from pdctl.control.steps.context import RunContext
 from pdctl.control.steps.routing import router_url
-from pdctl.errors import InstanceError
+from pdctl.errors import InstanceError, Unreachable
 from pdctl.model.observed import MembershipSeen
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import REGISTRAR, ROUTER, Step
@@ -44,9 +44,15 @@ async def fence_now(ctx: RunContext, step: Step) -> Mapping[str, Any]:
 async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Take the instance off the list and wait until the router cannot choose it any more.
 
-    Requests in flight go on. Raises InstanceError where the router never forgets a member.
+    Requests in flight go on. Raises InstanceError where the router never forgets a member, and Unreachable where its
+    node cannot be asked: what the router may still choose is unknown then.
     """
-    facts = router_facts(ctx.deployment)
+    facts, node = router_facts(ctx.deployment), ctx.deployment.router.node
+    trouble = ctx.observed.unreachable.get(node)
+    if trouble is not None:
+        raise Unreachable(
+            node, f"so {step.subject} cannot be taken from the router: {trouble.cause}", hint=trouble.hint
+        )
     router = ctx.observed.unit(ROUTER)
     if router is None or router.state is not UnitState.RUNNING:
         await ctx.members.drop([step.subject])
@@ -57,12 +63,13 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
             f"the {ctx.deployment.router.kind.value} never forgets a member, so it cannot be fenced",
             hint="take the whole cluster down, or use vllm-router",
         )
-    was_member = step.subject in ctx.members.names
+    may_be_chosen = step.subject in ctx.members.listed or _was_told(ctx, step.subject, facts.evict_s)
     await ctx.members.drop([step.subject])
-    if not was_member:
+    if not may_be_chosen:
         return {"evicted": "was no member"}
     registrar = ctx.observed.unit(REGISTRAR)
-    if registrar is not None and registrar.state is UnitState.RUNNING:
+    running = registrar is not None and registrar.state is UnitState.RUNNING
+    if running or facts.removal is Removal.ADMIN:  # without a registrar, members expire by themselves or not at all
         await ctx.members.until(
             lambda seen: step.subject not in seen.members, f"fencing of {step.subject}", ACKNOWLEDGE_S
         )
@@ -73,6 +80,14 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
         ctx.progress(step, "waiting for the router to forget it")
         await ctx.clock.sleep(POLL_S)
     return {"evicted_s": round(ctx.clock.monotonic() - began, 3)}
+
+
+def _was_told(ctx: RunContext, name: str, within_s: float) -> bool:
+    """Whether the router may have heard of a former member lately: the run that fenced it may have died right after."""
+    seen = ctx.observed.membership
+    if seen is None or name in seen.members:
+        return True
+    return seen.departed_s.get(name, within_s) < within_s
 
 
 async def _router_is_empty(ctx: RunContext) -> bool:
