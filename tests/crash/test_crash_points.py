@@ -1,0 +1,89 @@
+"""Every point at which a controller can be lost, in every command: the next `up`, from another machine, converges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash import scenario, virtual_time
+from tests.crash.wire import Call, Fault, Wire
+from tests.crash.world import Result, UseCase, World
+
+COMMANDS: dict[str, tuple[tuple[UseCase, ...], UseCase]] = {
+    "up from nothing": ((), scenario.bring_up),
+    "restart of all": ((scenario.bring_up,), scenario.relaunch),
+    "down": ((scenario.bring_up,), scenario.take_down),
+}
+"""What went before, and the command that is interrupted."""
+
+
+async def interrupted(world: World, name: str, at: int, fault: Fault) -> Result:
+    """Play `name` with a fault at its call number `at` (-1: none)."""
+    before, command = COMMANDS[name]
+    for earlier in before:
+        assert (await world.command(earlier)).code == 0
+    return await world.command(command, Wire(at, fault))
+
+
+def calls_of(name: str) -> list[Call]:
+    """The calls of a run without any fault."""
+
+    async def story() -> list[Call]:
+        async with World.alive() as world:
+            return (await interrupted(world, name, -1, Fault.REQUEST_LOST)).calls
+
+    return virtual_time.run(story())
+
+
+def points(calls: list[Call], fault: Fault) -> list[int]:
+    """The calls worth a fault: to be killed around one that changes nothing is to be killed after the one before."""
+    kills = fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+    return [at for at, call in enumerate(calls) if call.mutates or not kills]
+
+
+Rerun = Callable[[str, int, Fault], Coroutine[Any, Any, None]]
+
+
+async def converges(name: str, at: int, fault: Fault) -> None:
+    """Interrupted, then `up` from another machine, then `up` once more."""
+    async with World.alive() as world:
+        broken = await interrupted(world, name, at, fault)
+        assert (broken.code is None) == (fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER))
+        rerun = await world.command(scenario.bring_up)
+        assert (rerun.code, rerun.failures) == (0, []), rerun.trouble
+        scenario.assert_serves(world)
+        again = await world.command(scenario.bring_up)
+        assert (again.code, again.mutations) == (0, [])
+        scenario.assert_nothing_wrong(world)
+
+
+async def comes_down(name: str, at: int, fault: Fault) -> None:
+    """Interrupted, then `down` from another machine."""
+    async with World.alive() as world:
+        await interrupted(world, name, at, fault)
+        rerun = await world.command(scenario.take_down)
+        assert (rerun.code, rerun.failures) == (0, []), rerun.trouble
+        scenario.assert_nothing_left(world)
+        scenario.assert_nothing_wrong(world)
+
+
+@pytest.fixture(autouse=True)
+def _state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("name", list(COMMANDS))
+@pytest.mark.parametrize("rerun", [converges, comes_down], ids=["then up", "then down"])
+def test_lost_at_any_call(name: str, fault: Fault, rerun: Rerun) -> None:
+    calls = calls_of(name)
+    failed = []
+    for at in points(calls, fault):
+        try:
+            virtual_time.run(rerun(name, at, fault))
+        except AssertionError as error:
+            failed.append(f"call {at} ({calls[at].node} {calls[at].what}): {error}")
+    assert not failed, "\n".join(failed)
