@@ -59,9 +59,9 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
         case LeaseTaken():
             return "lease", f"taken on {event.node}, epoch {event.epoch}"
         case Planned():
-            return "plan", _step(event) + f" ({event.reason})"
+            return "plan", _step(event) + _because(event.reason)
         case StepStarted():
-            return "begin", _step(event) + f" ({event.reason})"
+            return "begin", _step(event) + _because(event.reason)
         case StepProgress():
             return "wait", _step(event) + f": {event.text} ({duration(event.elapsed_s)})"
         case StepDone():
@@ -99,3 +99,7 @@ def _detail(detail: Mapping[str, Any]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""

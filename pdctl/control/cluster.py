@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pdctl.control.clock import Clock
 from pdctl.control.lease import LeaseTaker, take_lease
@@ -36,14 +36,13 @@ class Cluster:
         if node != router.node or router.supervisor is self.deployment.engine.supervisor:
             return view
         other = await self.routing.inspect()
-        return NodeView(
-            view.node,
-            view.machine_id,
-            view.boot_id,
-            max(view.generation, other.generation),
-            max(view.epoch, other.epoch),
-            (*view.units, *other.units),
-            (*view.others, *other.others),
+        return replace(
+            view,
+            generation=max(view.generation, other.generation),
+            epoch=max(view.epoch, other.epoch),
+            units=(*view.units, *other.units),
+            others=(*view.others, *other.others),
+            notes=(*view.notes, *other.notes),
         )
 
     async def glance(self, node: str, max_age_s: float) -> NodeView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,8 +40,9 @@ class DemoLoad:
 class KvFigures:
     """What both sides counted while the load ran. None: an engine's figure could not be read.
 
-    `prefill` and `decode` are requests that each side finished; `tokens` came to decode by KV transfer;
-    `local_compute` are prompt tokens that decode had to compute itself (0 where KV really moved).
+    `prefill` and `decode` are hand-offs that each side saw through (the simulated engine counts them; vLLM 0.33 does
+    not); `tokens` came to decode by KV transfer; `local_compute` are prompt tokens that decode had to compute itself
+    (0 where KV really moved).
     """
 
     prefill: int | None
@@ -50,7 +52,7 @@ class KvFigures:
 
     @property
     def handoffs(self) -> int | None:
-        """Requests that both sides saw: the smaller count."""
+        """Hand-offs that both sides saw: the smaller count."""
         return None if self.prefill is None or self.decode is None else min(self.prefill, self.decode)
 
     def since(self, before: KvFigures) -> KvFigures:
@@ -175,12 +177,21 @@ async def kv_figures(cluster: Cluster) -> KvFigures:
             continue
         text = await _metrics(cluster, view.node, view.endpoint)
         figures = parse_load(text)
-        add("decode" if view.role == Role.DECODE else "prefill", figures.finished)
+        if view.role == Role.PREFILL:
+            add("prefill", _handoffs(text, "sent"))
         if view.role == Role.DECODE:
+            add("decode", _handoffs(text, "received"))
             add("tokens", figures.external_kv_tokens)
             add("local", figures.local_compute_tokens)
     whole = {name: None if value is None else int(value) for name, value in sums.items()}
     return KvFigures(whole["prefill"], whole["decode"], whole["tokens"], whole["local"])
+
+
+def _handoffs(text: str, direction: str) -> float | None:
+    found = re.findall(
+        rf'^pdctl_sim_kv_handoffs_total{{[^}}]*direction="{direction}"[^}}]*}} (\S+)$', text, re.MULTILINE
+    )
+    return sum(float(value) for value in found) if found else None
 
 
 async def _metrics(cluster: Cluster, node: str, endpoint: str) -> str:

@@ -1,32 +1,42 @@
-"""`events`: the cluster's journal of changes, read from the lease node. Needs no lease."""
+"""The cluster's record on the lease node, read without a lease: its journal, and the last applied inventory."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pdctl.control.cluster import Cluster
-from pdctl.control.lease import state_root
+from pdctl.control.lease import Applied, parse_applied, state_root
 from pdctl.ssh.program import NodeProgram, run_program
 
 DEADLINE_S = 30.0
 
 
-async def history(cluster: Cluster, lines: int) -> list[dict[str, Any]]:
-    """The last `lines` entries of the journal, oldest first; lines that are no entries are left out.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What lies on the lease node: journal entries, oldest first, and the last applied inventory if there is one."""
+
+    entries: tuple[dict[str, Any], ...]
+    applied: Applied | None
+
+
+async def record(cluster: Cluster, lines: int) -> Record:
+    """The last `lines` of the journal, without lines that are no entries, and what was last applied.
 
     Raises NodeError's kinds where the lease node cannot be asked.
     """
     deployment = cluster.deployment
     payload = {"root": state_root(deployment), "cluster": deployment.cluster, "lines": lines}
     shell = cluster.shells.shell(deployment.lease_node)
-    program = NodeProgram.packaged("pdctl.control", "journal_on_node.py")
+    program = NodeProgram.packaged("pdctl.control", "record_on_node.py")
     answer = await run_program(shell, program, payload, deadline_s=DEADLINE_S)
-    entries = [_entry(line) for line in answer["lines"]]
-    return [entry for entry in entries if entry is not None]
+    entries = (_entry(line) for line in answer["lines"])
+    return Record(tuple(entry for entry in entries if entry is not None), parse_applied(_entry(answer["applied"])))
 
 
-def unfinished(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def unfinished(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Steps that a run began and never ended: its controller died there. Their effect may or may not have happened."""
     ended = {"step_done", "step_failed", "step_skipped"}
     open_steps: dict[tuple[str, str], dict[str, Any]] = {}

@@ -165,7 +165,7 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
         answer = await _first(answers, shell.node)
         if not answer["ok"]:
             raise _held(answer.get("holder") or {})
-        lease = HeldLease(answer["epoch"], _applied(answer.get("applied")), stream, answers)
+        lease = HeldLease(answer["epoch"], parse_applied(answer.get("applied")), stream, answers)
         pumping = asyncio.create_task(lease.pump())
         try:
             yield lease
@@ -196,7 +196,8 @@ def _held(holder: Mapping[str, Any]) -> LeaseHeld:
     )
 
 
-def _applied(raw: Mapping[str, Any] | None) -> Applied | None:
+def parse_applied(raw: Mapping[str, Any] | None) -> Applied | None:
+    """The record of the last applied inventory; None where nothing was ever applied."""
     if not raw:
         return None
     return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]))

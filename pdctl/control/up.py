@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pdctl.control.base import BaseRecord
+from pdctl.control.cluster import Cluster
+from pdctl.control.history import record
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
 from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
 from pdctl.control.run import Run
 from pdctl.engines.shapes import refusals
-from pdctl.engines.spec_hash import spec_hash
-from pdctl.errors import PlanRefused
+from pdctl.engines.spec_hash import diff_fields, spec_fields, spec_hash
+from pdctl.errors import InventoryError, NodeError, PlanRefused
+from pdctl.inventory.load import parse
+from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed
 from pdctl.plan.steps import REGISTRAR, ROUTER, Plan
@@ -30,15 +36,33 @@ class UpOptions:
     adopt: bool = False
 
 
-def wanted(deployment: Deployment) -> Wanted:
-    """Spec hashes of everything that the deployment wants to run."""
+def wanted(deployment: Deployment, applied: Applied | None = None) -> Wanted:
+    """Spec hashes of everything that the deployment wants to run, and what differs from what was last applied."""
     hashes: dict[str, str] = {}
     for instance in deployment.instances:
         digest = spec_hash(deployment, instance)
         hashes.update({part.name: digest for part in instance.parts})
     hashes[ROUTER] = router_unit(deployment, generation=0).labels.spec_hash
     hashes[REGISTRAR] = registrar_unit(deployment, generation=0).labels.spec_hash
-    return Wanted(hashes)
+    return Wanted(hashes, _differences(deployment, applied))
+
+
+def _differences(deployment: Deployment, applied: Applied | None) -> Mapping[str, tuple[str, ...]]:
+    """Changed inventory fields by instance, in words; none where the last applied inventory cannot be read any more."""
+    if applied is None or applied.digest == deployment.digest:
+        return {}
+    try:
+        old = place(parse(applied.text.encode(), Path(deployment.source)))
+    except InventoryError:
+        return {}
+    before = {instance.name: spec_fields(old, instance) for instance in old.instances}
+    return {
+        instance.name: tuple(
+            str(item) for item in diff_fields(before[instance.name], spec_fields(deployment, instance))
+        )
+        for instance in deployment.instances
+        if instance.name in before
+    }
 
 
 def refuse_unsupported(deployment: Deployment, only: frozenset[str] | None = None) -> None:
@@ -52,10 +76,9 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
-    hashes = wanted(deployment)
 
     def make_plan(observed: Observed, applied: Applied | None) -> Plan:
-        return plan_up(deployment, hashes, observed, only=options.only, restart=options.restart)
+        return plan_up(deployment, wanted(deployment, applied), observed, only=options.only, restart=options.restart)
 
     run = Run(
         opened.cluster,
@@ -90,8 +113,16 @@ async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
     """What `up` would do now. Read-only: takes no lease, changes nothing."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
-    observed = await observe(opened.cluster)
-    return Planning(plan_up(deployment, wanted(deployment), observed, only=only), observed, deployment)
+    observed, applied = await asyncio.gather(observe(opened.cluster), _applied(opened.cluster))
+    return Planning(plan_up(deployment, wanted(deployment, applied), observed, only=only), observed, deployment)
+
+
+async def _applied(cluster: Cluster) -> Applied | None:
+    """What was last applied; None also where the lease node cannot be asked, which the plan says by itself."""
+    try:
+        return (await record(cluster, 0)).applied
+    except NodeError:
+        return None
 
 
 def as_json(planning: Planning) -> Mapping[str, object]:

@@ -43,7 +43,7 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         model=ModelSpec(spec.model.name, spec.model.path or spec.model.name, spec.model.mla),
         slo=Slo(spec.slo.ttft, spec.slo.itl, spec.slo.attainment),
         engine=_engine(spec),
-        kv=KvSpec(spec.kv.connector, spec.kv.mode),
+        kv=KvSpec(spec.kv.connector, spec.kv.mode, spec.kv.buffer_device),
         router=_router(spec),
         pools=pools,
         nodes={name: _node(spec, name, node, user, paths) for name, node in spec.nodes.items()},

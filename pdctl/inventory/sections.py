@@ -87,6 +87,9 @@ class KvSection(Section):
     mode: Annotated[TransferMode, _LAX] = Field(
         TransferMode.WRITE, description="read: decode pulls after the prefill; write: prefill pushes while it computes."
     )
+    buffer_device: Literal["cpu", "cuda"] | None = Field(
+        None, description="Where NIXL keeps its buffers (`kv_buffer_device`); engines on CPU need `cpu`."
+    )
 
 
 class RouterSection(Section):

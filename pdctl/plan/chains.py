@@ -15,16 +15,19 @@ def bring_up(
     needs: tuple[str, ...] = (),
     after: tuple[str, ...] = (),
 ) -> tuple[Step, ...]:
-    """start -> await ready -> canary -> register. `start` False adopts what runs (a loading engine too)."""
+    """start -> await ready -> canary -> register. `start` False adopts what runs (a loading engine too).
+
+    The first step of the chain carries the reason.
+    """
     node, name = instance.leader.node, instance.name
     steps: list[Step] = []
     if start:
         steps.append(Step(Action.START, name, node, reason, needs=needs, after=after))
-        needs, after = (step_id(Action.START, name),), ()
+        needs, after, reason = (step_id(Action.START, name),), (), ""
     steps.append(Step(Action.AWAIT_READY, name, node, reason, needs=needs, after=after))
-    steps.append(Step(Action.PROVE, name, node, reason, needs=(step_id(Action.AWAIT_READY, name),)))
+    steps.append(Step(Action.PROVE, name, node, "", needs=(step_id(Action.AWAIT_READY, name),)))
     registered_by = (step_id(Action.START_REGISTRAR, REGISTRAR),) if registrar_starts else ()
-    steps.append(Step(Action.REGISTER, name, node, reason, needs=(step_id(Action.PROVE, name), *registered_by)))
+    steps.append(Step(Action.REGISTER, name, node, "", needs=(step_id(Action.PROVE, name), *registered_by)))
     return tuple(steps)
 
 
@@ -41,8 +44,8 @@ def take_down(
     steps = [Step(Action.FENCE, instance, node, reason, needs=needs, after=after)]
     gate = step_id(Action.FENCE, instance)
     if drain:
-        steps.append(Step(Action.DRAIN, instance, node, reason, needs=(gate,)))
-        steps.append(Step(Action.STOP, instance, node, reason, needs=(step_id(Action.DRAIN, instance),)))
+        steps.append(Step(Action.DRAIN, instance, node, "", needs=(gate,)))
+        steps.append(Step(Action.STOP, instance, node, "", needs=(step_id(Action.DRAIN, instance),)))
     else:
-        steps.append(Step(Action.STOP, instance, node, reason, after=(gate,)))
+        steps.append(Step(Action.STOP, instance, node, "", after=(gate,)))
     return tuple(steps)

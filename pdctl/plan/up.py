@@ -130,7 +130,7 @@ class _Draft:
         previous = self.last_of_role.get(instance.role)
         needs = (previous,) if serves and previous else ()
         self.steps += take_down(name, node, reason, drain=serves, needs=needs)
-        self._bring_up(instance, reason, start=True, needs=(step_id(Action.STOP, name),))
+        self._bring_up(instance, "", start=True, needs=(step_id(Action.STOP, name),))
         if serves:
             self.last_of_role[instance.role] = step_id(Action.REGISTER, name)
 

@@ -11,7 +11,7 @@ import click
 from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read
-from pdctl.control.history import history, unfinished
+from pdctl.control.history import record, unfinished
 from pdctl.control.opened import Opened
 
 
@@ -22,7 +22,7 @@ def command(options: Globals, lines: int) -> int:
     """Who changed what, when, and how it ended: the journal that lies on the lease node."""
 
     async def act(opened: Opened) -> int:
-        entries = await history(opened.cluster, lines)
+        entries = (await record(opened.cluster, lines)).entries
         for entry in entries:
             click.echo(json.dumps(entry) if options.json else _line(entry))
         if not options.json:
