@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 UNIT_MARK = "PDCTL_UNIT"
 INCARNATION_MARK = "PDCTL_INCARNATION"
 GENERATION_MARK = "PDCTL_GENERATION"
+GPUS_MARK = "PDCTL_GPUS"
 KILL_WAIT_S = 10.0  # longest wait for a SIGKILLed process to go; past it, it hangs in the kernel (D state)
 
 
@@ -92,6 +93,17 @@ def live_generations(cluster: str) -> "list[int]":
         generation = variables.get(GENERATION_MARK, "")
         if variables.get(UNIT_MARK, "").startswith("pdctl.{}.".format(cluster)) and generation.isdigit():
             found.append(int(generation))
+    return found
+
+
+def marked_gpus() -> "list[tuple[str, str, set[int]]]":
+    """(unit, generation, GPUs) of every living process of ours that holds GPUs, as its environment says."""
+    found = []
+    for pid in all_pids():
+        variables = environment(pid)
+        gpus = {int(gpu) for gpu in variables.get(GPUS_MARK, "").split(",") if gpu.isdigit()}
+        if gpus and UNIT_MARK in variables and stat_of(pid) is not None:
+            found.append((variables[UNIT_MARK], variables.get(GENERATION_MARK, "?"), gpus))
     return found
 
 

@@ -7,25 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import Any
 
-from pdctl.errors import CommandFailed, InstanceError, NodeError
 from pdctl.model.observed import NodeView
 from pdctl.model.unit import StopReport, UnitSpec, UnitStatus
 from pdctl.ssh.ports import Shell
-from pdctl.ssh.program import NodeProgram, run_program
+from pdctl.ssh.program import NodeProgram
+from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act
 from pdctl.supervisors.bundle import LOOK, node_program
 from pdctl.supervisors.ports import LogLine
 from pdctl.supervisors.unit_logs import unit_log
 from pdctl.supervisors.unit_records import node_view, start_request, stop_report, unit_status
-
-ACTION_DEADLINE_S = 45.0
-"""More than the node side waits for anything: its lock (20 s), a hung file system (5 s), an exec (10 s)."""
-
-STOP_MARGIN_S = 75.0
-"""On top of the unit's own stop budget: the lock, then SIGKILL and the waits for what it leaves, twice."""
-
-
-class _Refused(NodeError):
-    """The node's own refusal, before it is said whose it is."""
 
 
 class ProcessSupervisor:
@@ -72,25 +62,16 @@ class ProcessSupervisor:
         deadline_s: float = ACTION_DEADLINE_S,
         subject: str | None = None,
     ) -> dict[str, Any]:
-        """One exec. A refusal is an InstanceError where it concerns one unit, `subject`, else the node's."""
+        """One exec; see `act`."""
         payload = {**request, "root": self._root, "cluster": self._cluster}
-        try:
-            return await run_program(self._shell, program, payload, deadline_s=deadline_s, errors=_REFUSALS)
-        except _Refused as refused:
-            if subject is None:
-                raise CommandFailed(refused.node, refused.cause, hint=refused.hint) from None
-            raise InstanceError(subject, f"on {refused.node}: {refused.cause}", hint=refused.hint) from None
+        return await act(self._shell, program, payload, deadline_s=deadline_s, subject=subject)
 
-
-_REFUSALS = dict.fromkeys(
-    ("address", "alive", "busy", "disk", "exec", "gpu", "path", "port", "shared", "used"), _Refused
-)
 
 _FRAGMENTS = {
     "inspect": (*LOOK, "process_on_node"),
     "take": (*LOOK, "process_on_node"),
     "forget": (*LOOK, "process_on_node"),
-    "start": (*LOOK, "preflight_on_node", "keeper_on_node", "start_on_node"),
+    "start": (*LOOK, "preflight_on_node", "launch_on_node", "keeper_on_node", "start_on_node"),
     "stop": (*LOOK, "stop_on_node"),
 }
 

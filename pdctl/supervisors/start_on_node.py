@@ -5,10 +5,11 @@ import os
 import time
 
 from pdctl.supervisors.keeper_on_node import GRACE_S, Keeper, spawn_keeper
-from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, entries, machine_id, write_json
-from pdctl.supervisors.preflight_on_node import check_paths, check_ports
-from pdctl.supervisors.proc_on_node import GENERATION_MARK, INCARNATION_MARK, UNIT_MARK, describe, sweep
-from pdctl.supervisors.unit_on_node import Unit, discard, remove_tree, units_in
+from pdctl.supervisors.launch_on_node import check_gpus, marks_of, new_file, path_refusal, placed
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
+from pdctl.supervisors.preflight_on_node import check_ports
+from pdctl.supervisors.proc_on_node import describe, sweep
+from pdctl.supervisors.unit_on_node import Unit, discard, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,14 +63,6 @@ def settle(unit: Unit) -> None:
         unit.read()
 
 
-def path_refusal(paths: "list[str]") -> "Refusal | None":
-    try:
-        check_paths(paths)
-    except Refusal as refusal:
-        return refusal
-    return None
-
-
 def check_former(unit: Unit, labels: "Facts") -> None:
     """Refuse while a former launch lives, or if this very generation ran already; sweep what a dead one left."""
     if unit.held:
@@ -101,21 +94,6 @@ def check_former(unit: Unit, labels: "Facts") -> None:
         )
 
 
-def check_gpus(root: str, name: str, gpus: "list[int]") -> None:
-    """Refuse while any unit of ours, of whatever cluster, lives on one of the GPUs."""
-    for cluster in entries(root) if gpus else ():
-        for unit in units_in(os.path.join(root, cluster)):
-            shared = set(gpus) & set((unit.spec or {}).get("labels", {}).get("gpus", ()))
-            if unit.name != name and shared and not unit.elsewhere() and unit.lives():
-                raise Refusal(
-                    "gpu",
-                    "GPU {} is held by {}, generation {}".format(
-                        ", ".join(map(str, sorted(shared))), unit.name, unit.generation()
-                    ),
-                    "stop that unit first",
-                )
-
-
 def lay_out(unit: Unit, request: "Facts") -> int:
     """Write the unit's directory beside its place and rename it there; the locked descriptor of its `alive`."""
     fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
@@ -142,27 +120,10 @@ def lay_out(unit: Unit, request: "Facts") -> int:
     return alive_fd
 
 
-def new_file(path: str, content: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
-
-
-def placed(text: str, unit: Unit) -> str:
-    return text.replace("{unit_dir}", unit.path("files")).replace("{cluster_dir}", unit.cluster_dir)
-
-
 def engine_environment(request: "Facts", unit: Unit) -> "dict[str, str]":
     """The login's environment but for SSH's own, then the unit's, its secrets, and the marks it is found by."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
     env.update((name, placed(value, unit)) for name, value in request["env"].items())
     env.update(request["secret_env"])
-    env.update(
-        {
-            UNIT_MARK: unit.name,
-            INCARNATION_MARK: str(unit.incarnation),
-            GENERATION_MARK: str(request["labels"]["generation"]),
-            # vLLM names its processes with setproctitle, which would write over the marks (py-setproctitle, README).
-            "SPT_NOENV": "1",
-        }
-    )
+    env.update(marks_of(unit.name, str(unit.incarnation), request["labels"]))
     return env
