@@ -45,7 +45,7 @@ class Tally:
 
 
 class Interrupt:
-    """What the operator's signals set; `reason` is also used when the lease is lost."""
+    """What stops a run: the operator's signals (`ask`), or a reason of its own such as a lost lease (`stop`)."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -53,9 +53,13 @@ class Interrupt:
         self.reason = ""
 
     def ask(self, reason: str = "interrupted") -> None:
-        """The first call asks to stop soon, the second insists on now."""
+        """The operator's signal: the first call asks to stop soon, the second insists on now."""
         if self.asked.is_set():
             self.insisted.set()
+        self.stop(reason)
+
+    def stop(self, reason: str) -> None:
+        """Ask to stop soon. Saying so again, for the same reason or another, never insists."""
         self.reason = self.reason or reason
         self.asked.set()
 

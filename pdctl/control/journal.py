@@ -46,7 +46,7 @@ class JournaledEvents:
 
     def _on_lost(self, reason: asyncio.Future[str]) -> None:
         if not reason.cancelled():
-            self._session.interrupt.ask(f"the lease was lost: {reason.result()}")
+            self._session.interrupt.stop(f"the lease was lost: {reason.result()}")
 
     def show(self, event: Event) -> None:
         """To the operator only (progress)."""
@@ -58,5 +58,5 @@ class JournaledEvents:
             try:
                 await self._lease.journal({**entry, "operator": operator()})
             except PdctlError as error:
-                self._session.interrupt.ask(error.message)
+                self._session.interrupt.stop(error.message)
         self._session.sink(event)
