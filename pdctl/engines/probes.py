@@ -36,7 +36,6 @@ class EngineLoad:
     steps: float | None
     local_compute_tokens: float | None
     external_kv_tokens: float | None
-    finished: float | None  # requests that ended by length or stop since the engine started
 
     @property
     def busy(self) -> bool | None:
@@ -77,15 +76,7 @@ def parse_load(text: str) -> EngineLoad:
         steps=_fold(sum, seen, "vllm:iteration_tokens_total_count"),
         local_compute_tokens=_fold(sum, seen, sources, 'source="local_compute"'),
         external_kv_tokens=_fold(sum, seen, sources, 'source="external_kv_transfer"'),
-        finished=_finished(seen),
     )
-
-
-def _finished(seen: Sequence[tuple[str, str, float | None]]) -> float | None:
-    """Sum of the two orderly reasons; the family counts aborts and errors too, despite its name."""
-    ends = [_fold(sum, seen, "vllm:request_success_total", f'finished_reason="{end}"') for end in ("length", "stop")]
-    known = [count for count in ends if count is not None]
-    return sum(known) if known else None
 
 
 _FAMILIES: Final = frozenset(
@@ -97,7 +88,6 @@ _FAMILIES: Final = frozenset(
         "vllm:kv_cache_usage_perc",
         "vllm:iteration_tokens_total_count",
         "vllm:prompt_tokens_by_source_total",
-        "vllm:request_success_total",
     }
 )
 _SAMPLE: Final = re.compile(r"(?P<name>vllm:\w+)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
