@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from pdctl.control.ports import Answer, NotAnswering
+from pdctl.control.ports import Answer, NotAnswering, NotListening
 from pdctl.errors import NodeError
 from pdctl.ssh.http import shell_http_client
 from pdctl.ssh.ports import Shells
@@ -42,7 +42,8 @@ class NodeHttp:
         except httpx.TimeoutException:
             raise NotAnswering(f"no answer in {timeout_s:.0f} s") from None
         except (httpx.HTTPError, OSError) as error:
-            raise NotAnswering(str(error) or type(error).__name__) from error
+            kind = NotListening if _refused(error) else NotAnswering
+            raise kind(str(error) or type(error).__name__) from error
         return Answer(answer.status_code, answer.text)
 
     async def close(self) -> None:
@@ -56,3 +57,10 @@ class NodeHttp:
             client = httpx.AsyncClient() if node in self._direct else shell_http_client(self._shells.shell(node))
             self._clients[node] = client
         return client
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether the far side said that nobody listens, rather than that we could not ask."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__
+    return error is not None

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pdctl.model.observed import MembershipSeen
 from pdctl.routers.members import Member
 
-__all__ = ["Answer", "Http", "Member", "Membership", "NotAnswering"]
+__all__ = ["Answer", "Http", "Member", "Membership", "NotAnswering", "NotListening"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,10 @@ class Answer:
 
 class NotAnswering(Exception):
     """Nothing answered: refused, reset, timed out or unreachable. Says nothing about why the other side is silent."""
+
+
+class NotListening(NotAnswering):
+    """The node itself refused the connection: nothing listens on that port, so nothing is being answered there."""
 
 
 class Http(Protocol):
@@ -37,7 +41,7 @@ class Http(Protocol):
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
     ) -> Answer:
-        """One request. Raises NotAnswering where no whole answer came in time."""
+        """One request. Raises NotAnswering where no whole answer came in time, NotListening where none can come."""
         ...
 
 

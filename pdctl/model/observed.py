@@ -78,6 +78,12 @@ class Observed:
         units = {unit.labels.instance: unit for view in self.nodes.values() for unit in view.units}
         object.__setattr__(self, "units", units)
 
+    def nodes_of(self, instance: str) -> tuple[str, ...]:
+        """The reachable nodes on which a unit of that name was seen; entries of one machine may show the same one."""
+        return tuple(
+            node for node, view in self.nodes.items() if any(unit.labels.instance == instance for unit in view.units)
+        )
+
     def unit(self, instance: str) -> UnitStatus | None:
         """The unit of one instance part, router or registrar; None where no reachable node has one."""
         return self.units.get(instance)

@@ -15,10 +15,13 @@ def plan_down(
 ) -> Plan:
     """Stop every engine of the cluster (or `only` those instances), strays included, then router and registrar.
 
+    Nothing that serves is stopped while the router's node is out of reach, since the router could still choose it.
     Ended units count as changes only where they left something behind that a stop removes (their unit still exists).
     """
     changes: list[Change] = []
     steps: list[Step] = []
+    blocked = _blocked(deployment, observed, only)
+    router = observed.unreachable.get(deployment.router.node)
     leaders = {part.name: instance.name for instance in deployment.instances for part in instance.parts}
     taken: set[str] = set()
     for view in observed.nodes.values():
@@ -28,13 +31,16 @@ def plan_down(
             if unit.labels.kind is not UnitKind.ENGINE or not wanted or name in taken:
                 continue
             taken.add(name)
-            alive = unit.state is UnitState.RUNNING
+            alive = unit.state in (UnitState.RUNNING, UnitState.UNKNOWN)
+            if router is not None and alive and not now:
+                blocked.append(Blocked(name, deployment.router.node, router))
+                continue
             reason = "down now" if now else "down"
             changes.append(Change(ChangeKind.STOP, name, view.node, unit.state.value))
             steps += take_down(name, view.node, reason, drain=alive and not now)
     if only is None:
         _stop_routing(deployment, observed, changes, steps)
-    return Plan("down", tuple(changes), tuple(steps), _blocked(deployment, observed, only))
+    return Plan("down", tuple(changes), tuple(steps), tuple(blocked))
 
 
 def _stop_routing(deployment: Deployment, observed: Observed, changes: list[Change], steps: list[Step]) -> None:
@@ -49,7 +55,7 @@ def _stop_routing(deployment: Deployment, observed: Observed, changes: list[Chan
         after = (*after, step_id(action, name))
 
 
-def _blocked(deployment: Deployment, observed: Observed, only: frozenset[str] | None) -> tuple[Blocked, ...]:
+def _blocked(deployment: Deployment, observed: Observed, only: frozenset[str] | None) -> list[Blocked]:
     found: list[Blocked] = []
     for instance in deployment.instances:
         if only is not None and instance.name not in only:
@@ -62,4 +68,4 @@ def _blocked(deployment: Deployment, observed: Observed, only: frozenset[str] | 
     trouble = observed.unreachable.get(deployment.router.node)
     if trouble is not None and only is None:
         found.append(Blocked(ROUTER, deployment.router.node, trouble))
-    return tuple(found)
+    return found

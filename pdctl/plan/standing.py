@@ -39,6 +39,12 @@ def stand(instance: Instance, hashes: Mapping[str, str], observed: Observed) -> 
         trouble = observed.unreachable.get(part.node)
         if trouble is not None:
             return Stand(Standing.BLOCKED, f"{part.node} is unreachable: {trouble.cause}", trouble, part.node)
+    for part in instance.parts:
+        seen_on = observed.nodes_of(part.name)
+        if seen_on and part.node not in seen_on:
+            cause = f"{part.name} is on {seen_on[0]}, where the inventory does not have it"
+            hint = f"was the host of a node changed? `pdctl down {part.name}` stops it there"
+            return Stand(Standing.BLOCKED, cause, Trouble(cause, hint), part.node)
     units = [(part.name, observed.unit(part.name)) for part in instance.parts]
     states = {unit.state if unit else UnitState.ABSENT for _, unit in units}
     if UnitState.UNKNOWN in states:

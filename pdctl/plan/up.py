@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pdctl.model.deployment import Deployment, Instance
-from pdctl.model.observed import Observed
+from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import Role, UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import bring_up, take_down
+from pdctl.plan.occupied import holders
 from pdctl.plan.standing import Stand, Standing, stand
 from pdctl.plan.steps import (
     CLUSTER,
@@ -45,7 +46,9 @@ def plan_up(
     """The steps that make the cluster what the inventory says.
 
     `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
-    that are relaunched even though they run as wanted. Engines of one role that serve are replaced one at a time.
+    that are relaunched even though they run as wanted. Engines of one role that serve are replaced one at a time,
+    unless one gets the other's GPUs. Nothing that serves is replaced while the router's node is out of reach, since
+    the router could still choose it.
     """
     draft = _Draft(deployment, wanted, observed)
     draft.routing()
@@ -54,6 +57,7 @@ def plan_up(
             draft.instance(instance, restart=instance.name in restart)
     if only is None:
         draft.strays()
+    draft.vacate()
     draft.proof()
     return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked))
 
@@ -69,6 +73,14 @@ class _Draft:
     router_starts: bool = False
     registrar_starts: bool = False
     last_of_role: dict[Role, str] = field(default_factory=dict)
+    holders: dict[str, frozenset[str]] = field(init=False)
+    moved: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        everyone = self.deployment.instances
+        self.holders = {each.name: holders(self.deployment, each, self.observed) for each in everyone}
+        # Neither who waits for GPUs nor who holds them waits for a turn: the two kinds of waiting could form a ring.
+        self.moved = frozenset(name for name, others in self.holders.items() if others).union(*self.holders.values())
 
     def routing(self) -> None:
         node = self.deployment.router.node
@@ -81,6 +93,9 @@ class _Draft:
 
     def _service(self, name: str, node: str, start: Action, stop: Action) -> bool:
         unit = self.observed.unit(name)
+        if unit is not None and unit.state is UnitState.UNKNOWN:
+            self.blocked.append(Blocked(name, node, Trouble("its state could not be read")))
+            return False
         if unit is not None and unit.state in (UnitState.RUNNING, UnitState.STOPPING):
             reason = "still stopping"
             if unit.state is UnitState.RUNNING:
@@ -99,10 +114,13 @@ class _Draft:
     def instance(self, instance: Instance, *, restart: bool) -> None:
         seen = stand(instance, self._hashes(instance), self.observed)
         node, name = instance.leader.node, instance.name
+        router = self.deployment.router.node
         match seen.standing:
             case Standing.BLOCKED:
                 assert seen.trouble is not None
                 self.blocked.append(Blocked(name, seen.blocked_node, seen.trouble))
+            case standing if standing is not Standing.DOWN and router in self.observed.unreachable:
+                self.blocked.append(Blocked(name, router, self.observed.unreachable[router]))
             case Standing.SERVING if not restart:
                 return
             case Standing.UNREGISTERED if not restart:
@@ -128,24 +146,38 @@ class _Draft:
         unknown = seen.standing is Standing.UNREGISTERED and self.observed.membership is None
         serves = unknown or seen.standing in (Standing.SERVING, Standing.OUTDATED)
         previous = self.last_of_role.get(instance.role)
-        needs = (previous,) if serves and previous else ()
+        in_turn = serves and name not in self.moved
+        needs = (previous,) if in_turn and previous else ()
         self.steps += take_down(name, node, reason, drain=serves, needs=needs)
         self._bring_up(instance, "", start=True, needs=(step_id(Action.STOP, name),))
-        if serves:
+        if in_turn:
             self.last_of_role[instance.role] = step_id(Action.REGISTER, name)
 
     def strays(self) -> None:
         """Units of this cluster on reachable nodes that the inventory does not hold."""
-        known = {part.name for instance in self.deployment.instances for part in instance.parts}
+        done = {part.name for instance in self.deployment.instances for part in instance.parts}
+        router = self.observed.unreachable.get(self.deployment.router.node)
         for view in self.observed.nodes.values():
             for unit in view.units:
                 labels = unit.labels
                 alive = unit.state in (UnitState.RUNNING, UnitState.STOPPING)
-                if labels.kind is not UnitKind.ENGINE or labels.instance in known or not alive:
+                if labels.kind is not UnitKind.ENGINE or labels.instance in done or not alive:
+                    continue
+                done.add(labels.instance)
+                if router is not None:
+                    self.blocked.append(Blocked(labels.instance, self.deployment.router.node, router))
                     continue
                 reason = "not in the inventory"
                 self.changes.append(Change(ChangeKind.STOP, labels.instance, view.node, reason))
                 self.steps += take_down(labels.instance, view.node, reason, drain=True)
+
+    def vacate(self) -> None:
+        """A start waits until nothing of ours lives on its GPUs any more."""
+        ids = {step.id for step in self.steps}
+        for index, step in enumerate(self.steps):
+            if step.action is Action.START:
+                stops = (step_id(Action.STOP, name) for name in sorted(self.holders[step.subject]))
+                self.steps[index] = replace(step, needs=(*step.needs, *(stop for stop in stops if stop in ids)))
 
     def proof(self) -> None:
         registers = tuple(step.id for step in self.steps if step.action is Action.REGISTER)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pdctl.control.ports import NotAnswering
+from pdctl.control.ports import NotAnswering, NotListening
 from pdctl.control.steps.context import RunContext, endpoint_of_running
 from pdctl.engines.probes import parse_load
 from pdctl.errors import NodeError
@@ -92,18 +92,17 @@ async def drain(ctx: RunContext, step: Step) -> Mapping[str, Any]:
 
 async def in_flight(ctx: RunContext, node: str, endpoint: tuple[str, int]) -> InFlight:
     """The figures of one instance now, by the engine and by the router."""
-    address, port = endpoint
-    engine = await _metrics(ctx, node, f"http://{address}:{port}/metrics")
-    load = parse_load(engine) if engine is not None else None
-    pending, active, occupancy = await _router_figures(ctx, f"{address}:{port}")
-    return InFlight(
-        load.running if load else None,
-        load.waiting if load else None,
-        load.kv_usage if load else None,
-        pending,
-        active,
-        occupancy,
-    )
+    worker = f"{endpoint[0]}:{endpoint[1]}"
+    return InFlight(*await _engine_figures(ctx, node, worker), *await _router_figures(ctx, worker))
+
+
+async def _engine_figures(ctx: RunContext, node: str, worker: str) -> tuple[float | None, float | None, float | None]:
+    try:
+        text = await _metrics(ctx, node, f"http://{worker}/metrics")
+    except NotListening:
+        return 0, 0, 0  # still loading, or its API server is gone: no answer can reach anybody any more
+    load = parse_load(text) if text is not None else None
+    return (load.running, load.waiting, load.kv_usage) if load else (None, None, None)
 
 
 async def _router_figures(ctx: RunContext, worker: str) -> tuple[float | None, float | None, float | None]:
@@ -113,7 +112,10 @@ async def _router_figures(ctx: RunContext, worker: str) -> tuple[float | None, f
     if router is None or router.state is not UnitState.RUNNING:
         return 0, 0, 0  # no router runs, so none holds a request for this worker
     ports = router_ports(ctx.deployment.router)
-    text = await _metrics(ctx, ctx.deployment.router.node, f"http://127.0.0.1:{ports.metrics}/metrics")
+    try:
+        text = await _metrics(ctx, ctx.deployment.router.node, f"http://127.0.0.1:{ports.metrics}/metrics")
+    except NotListening:
+        return None, None, None
     if text is None:
         return None, None, None
     load = parse_router_load(text, worker)
@@ -121,8 +123,11 @@ async def _router_figures(ctx: RunContext, worker: str) -> tuple[float | None, f
 
 
 async def _metrics(ctx: RunContext, node: str, url: str) -> str | None:
+    """The text; None where it cannot be had. Raises NotListening."""
     try:
         answer = await ctx.cluster.http.request(node, "GET", url, timeout_s=5.0)
+    except NotListening:
+        raise
     except NotAnswering:
         return None
     return answer.text if answer.status == 200 else None

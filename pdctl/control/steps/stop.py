@@ -33,10 +33,14 @@ class Stopper:
         return _detail([await self._one(self._ctx.cluster.routing, step.subject)])
 
     def _parts(self, step: Step) -> dict[str, str]:
+        """Node by unit name: where each part was seen, else where it belongs."""
+        observed = self._ctx.observed
         for instance in self._ctx.deployment.instances:
             if instance.name == step.subject:
-                seen = {part.name: part.node for part in instance.parts}
-                return {name: node for name, node in seen.items() if node in self._ctx.observed.nodes}
+                homes = {part.name: part.node for part in instance.parts}
+                places = {name: observed.nodes_of(name) or (home,) for name, home in homes.items()}
+                nodes = {name: homes[name] if homes[name] in on else on[0] for name, on in places.items()}
+                return {name: node for name, node in nodes.items() if node in observed.nodes}
         return {step.subject: step.node}
 
     async def _one(self, supervisor: Supervisor, name: str) -> StopReport:
