@@ -16,7 +16,7 @@ from pdctl.supervisors.ports import LogLine
 from tests.crash.wire import Wire
 
 ALIVE = (UnitState.RUNNING, UnitState.STOPPING)
-LOAD_S = 3.0
+LOAD_S = 1.0
 STOP_S = 1.0
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from pdctl.control.ports import Answer, NotAnswering
+from pdctl.control.ports import Answer, NotListening
 from pdctl.errors import InstanceError
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import MemberSeen, MembershipSeen
@@ -23,7 +23,7 @@ from tests.crash.wire import Wire
 ROUND_S = 0.5
 TTL_S = 4.75
 """The longest that vllm-router 0.1.17 was seen to remember a member after its last registration."""
-LISTEN_S = 1.0
+LISTEN_S = 0.5
 COMPLETION = json.dumps({"choices": [{"text": "1", "finish_reason": "length"}], "kv_transfer_params": {"blocks": [1]}})
 IDLE = "".join(f"vllm:{name} 0\n" for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"))
 
@@ -146,7 +146,7 @@ class WiredHttp:
 
     def _router(self, port: int, path: str) -> Answer:
         if not self._routing.listens:
-            raise NotAnswering("refused")
+            raise NotListening("refused")
         if port != self._router_port:
             return Answer(200, "vllm_router_requests_total 0\n")
         engines = self._routing.pickable()
@@ -162,7 +162,7 @@ class WiredHttp:
     def _engine(self, endpoint: str, path: str, body: Mapping[str, Any]) -> Answer:
         unit = self._routing.engine(endpoint)
         if unit is None or not serves(unit, self._routing.node.now()):
-            raise NotAnswering("refused")
+            raise NotListening("refused")
         if path == "/metrics":
             return Answer(200, IDLE)
         if path == "/health":
