@@ -4,7 +4,14 @@ import os
 
 from pdctl.supervisors.node_state_on_node import Refusal, entries
 from pdctl.supervisors.preflight_on_node import check_paths
-from pdctl.supervisors.proc_on_node import GENERATION_MARK, GPUS_MARK, INCARNATION_MARK, UNIT_MARK, marked_gpus
+from pdctl.supervisors.proc_on_node import (
+    GENERATION_MARK,
+    GPUS_MARK,
+    INCARNATION_MARK,
+    STATE_MARK,
+    UNIT_MARK,
+    marked_gpus,
+)
 from pdctl.supervisors.unit_on_node import Unit, units_in
 
 TYPE_CHECKING = False
@@ -14,10 +21,11 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
 
 
-def marks_of(unit: str, incarnation: str, labels: "Facts") -> "dict[str, str]":
+def marks_of(unit: str, cluster_dir: str, incarnation: str, labels: "Facts") -> "dict[str, str]":
     """Environment variables by which a launch's processes are found, whatever became of their parents."""
     return {
         UNIT_MARK: unit,
+        STATE_MARK: cluster_dir,
         INCARNATION_MARK: incarnation,
         GENERATION_MARK: str(labels["generation"]),
         GPUS_MARK: ",".join(str(gpu) for gpu in labels["gpus"]),

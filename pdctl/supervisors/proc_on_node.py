@@ -16,6 +16,7 @@ UNIT_MARK = "PDCTL_UNIT"
 INCARNATION_MARK = "PDCTL_INCARNATION"
 GENERATION_MARK = "PDCTL_GENERATION"
 GPUS_MARK = "PDCTL_GPUS"
+STATE_MARK = "PDCTL_STATE"
 KILL_WAIT_S = 10.0  # longest wait for a SIGKILLed process to go; past it, it hangs in the kernel (D state)
 
 
@@ -69,8 +70,12 @@ def environment(pid: int) -> "dict[str, str]":
     return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, _, value in pairs if name}
 
 
-def marked(unit: str, incarnation: "str | None") -> "list[int]":
-    """Processes that carry the unit's marks; `incarnation` None: those of every launch of it."""
+def marked(unit: str, cluster_dir: str, incarnation: "str | None") -> "list[int]":
+    """Processes that carry the unit's marks; `incarnation` None: those of every launch that `cluster_dir` kept.
+
+    A unit's name alone is not enough: another login, or another simulated node, may have one of the same name on this
+    machine, with a state directory of its own.
+    """
     mark = "{}={}".format(UNIT_MARK, unit).encode()
     found = []
     for pid in all_pids():
@@ -80,18 +85,23 @@ def marked(unit: str, incarnation: "str | None") -> "list[int]":
                     continue
         except OSError:
             continue
-        if incarnation is None or environment(pid).get(INCARNATION_MARK) == incarnation:
+        variables = environment(pid)
+        if incarnation is None:
+            ours = variables.get(STATE_MARK) == cluster_dir
+        else:
+            ours = variables.get(INCARNATION_MARK) == incarnation
+        if ours:
             found.append(pid)
     return found
 
 
-def live_generations(cluster: str) -> "list[int]":
-    """Generations of this cluster's processes that live, whatever became of their records."""
+def live_generations(cluster_dir: str) -> "list[int]":
+    """Generations of the processes that `cluster_dir` kept and that live, whatever became of their records."""
     found = []
     for pid in all_pids():
         variables = environment(pid)
         generation = variables.get(GENERATION_MARK, "")
-        if variables.get(UNIT_MARK, "").startswith("pdctl.{}.".format(cluster)) and generation.isdigit():
+        if variables.get(STATE_MARK) == cluster_dir and generation.isdigit():
             found.append(int(generation))
     return found
 
@@ -129,10 +139,12 @@ def below(pid: int) -> "dict[int, int]":
     return found
 
 
-def remains_of(unit: str, incarnation: "str | None", main: "tuple[int, int] | None") -> "dict[int, int]":
+def remains_of(
+    unit: str, cluster_dir: str, incarnation: "str | None", main: "tuple[int, int] | None"
+) -> "dict[int, int]":
     """{pid: start} of what lives of a launch that no keeper watches. `main`: the recorded (pid, start)."""
     table = process_table()
-    roots = [pid for pid in marked(unit, incarnation) if pid in table]
+    roots = [pid for pid in marked(unit, cluster_dir, incarnation) if pid in table]
     if main is not None and main[0] in table and table[main[0]].start == main[1]:
         # A session id cannot be given out again while its leader lives, so these are its own.
         roots += [stat.pid for stat in table.values() if stat.session == main[0]]

@@ -39,7 +39,7 @@ def take(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         os.makedirs(cluster_dir, mode=0o700, exist_ok=True)
         guard(cluster_dir)
         known = read_ledger(cluster_dir) is not None
-        return take_generations(cluster_dir, request["count"], [] if known else live_generations(cluster))
+        return take_generations(cluster_dir, request["count"], [] if known else live_generations(cluster_dir))
 
 
 def forget(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":

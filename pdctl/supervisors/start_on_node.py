@@ -125,5 +125,5 @@ def engine_environment(request: "Facts", unit: Unit) -> "dict[str, str]":
     env = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
     env.update((name, placed(value, unit)) for name, value in request["env"].items())
     env.update(request["secret_env"])
-    env.update(marks_of(unit.name, str(unit.incarnation), request["labels"]))
+    env.update(marks_of(unit.name, unit.cluster_dir, str(unit.incarnation), request["labels"]))
     return env

@@ -76,7 +76,7 @@ class Unit:
         ended = self.exit is not None and not self.exit.get("survivors")
         if self.held or ended or (self.spec is not None and not self.here()):
             return {}
-        return remains_of(self.name, self.incarnation, self.main())
+        return remains_of(self.name, self.cluster_dir, self.incarnation, self.main())
 
     def lives(self) -> bool:
         return self.held or bool(self.remains())
