@@ -164,7 +164,7 @@ async def _load(
 
 
 async def kv_figures(cluster: Cluster) -> KvFigures:
-    """Sums over the serving engines of what each side has counted since it started."""
+    """Sums over the engines of what each side has counted since it started; unknown where one cannot be asked."""
     seen = await status(cluster)
     sums: dict[str, float | None] = {"prefill": 0.0, "decode": 0.0, "tokens": 0.0, "local": 0.0}
 
@@ -173,9 +173,10 @@ async def kv_figures(cluster: Cluster) -> KvFigures:
         sums[name] = None if held is None or value is None else held + value
 
     for view in seen.instances:
-        if view.state is not State.SERVING:
-            continue
-        text = await _metrics(cluster, view.node, view.endpoint)
+        serves = view.state is State.SERVING
+        text = (
+            await _metrics(cluster, view.node, view.endpoint) if serves else ""
+        )  # one that died took its counts along
         figures = parse_load(text)
         if view.role == Role.PREFILL:
             add("prefill", _handoffs(text, "sent"))

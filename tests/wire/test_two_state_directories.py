@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pdctl.model.unit import UnitState
@@ -58,4 +59,4 @@ async def test_processes_without_records_are_still_found_by_their_own_state_dire
     assert generation > 7
     await one.start(shell_unit("sleep 600", generation=generation), epoch=1)
     assert lost.pid is not None
-    assert not Path(f"/proc/{lost.pid}").exists()
+    assert not psutil.pid_exists(lost.pid)
