@@ -32,6 +32,10 @@ class Machine(Protocol):
         """Take the power away: nothing in it hears of it. Returns when nothing of it runs any more."""
         ...
 
+    async def gone(self) -> None:
+        """Return when nothing of it runs any more, from whatever cause."""
+        ...
+
     def pid(self) -> int | None:
         """The pid of its present PID 1; None while it is down."""
         ...

@@ -34,6 +34,10 @@ class Kind(Protocol):
         """Who logs in."""
         ...
 
+    async def prepare(self) -> None:
+        """Fetch what has to come from outside: in the lab's network there is no way out any more."""
+        ...
+
     async def build(self, site: Site) -> Machine:
         """Make everything but switch nothing on."""
         ...
@@ -73,7 +77,9 @@ class Lab:
         return self.directory / "known_hosts"
 
     async def __aenter__(self) -> Self:
+        await self._kind.prepare()
         async with contextlib.AsyncExitStack() as held:
+            held.push_async_callback(self._all_gone)
             await self._found(held)
             await self.add(self._n, self._kind)
             self._held = held.pop_all()
@@ -85,7 +91,10 @@ class Lab:
         await self._held.aclose()
 
     async def add(self, n: int, kind: Kind) -> list[LabHost]:
-        """Build, boot and pin `n` more hosts, all at once; they are named on: h1, h2, …"""
+        """Build, boot and pin `n` more hosts, all at once; they are named on: h1, h2, …
+
+        A kind that the lab was not made with has to be prepared before the lab is entered.
+        """
         first = len(self.hosts) + 1
         added = await asyncio.gather(*(self._host(index, kind) for index in range(first, first + n)))
         self.hosts |= {host.name: host for host in added}
@@ -118,6 +127,9 @@ class Lab:
         held.enter_context(inside_network(self.init))
         self.client_key.write_bytes(self._client_key.export_private_key())
         self.client_key.chmod(0o600)
+
+    async def _all_gone(self) -> None:
+        await asyncio.gather(*(host.machine.gone() for host in self.hosts.values()))
 
     async def _host(self, index: int, kind: Kind) -> LabHost:
         name, port = f"h{index}", Port(index)

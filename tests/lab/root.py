@@ -28,6 +28,7 @@ _PREPARE = """\
 set -e
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id
 rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/* "$1"/usr/share/doc/* "$1"/usr/share/locale/*
+chmod 711 "$1"/root
 chroot "$1" useradd --uid 4001 --create-home --shell /bin/bash --password "*" ops
 chroot "$1" systemctl --quiet disable docker.service docker.socket containerd.service
 chroot "$1" systemctl --quiet mask console-getty.service systemd-logind.service systemd-networkd.service \
