@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pdctl.control.cluster import Cluster
 from pdctl.control.demo_nodes import DemoFleet, FleetOptions
@@ -81,6 +82,7 @@ class DemoOutcome:
     report: LoadReport | None = None
     kv: KvFigures = field(default_factory=lambda: KvFigures(None, None, None, None))
     leftovers: tuple[Leftover, ...] = ()
+    interrupted: bool = False
 
     @property
     def counts(self) -> OutcomeCounts:
@@ -88,21 +90,28 @@ class DemoOutcome:
 
     @property
     def exit_code(self) -> int:
-        """0 only if all came up, every request was answered whole, all went down and nothing is left."""
+        """0 only if all came up, every request was answered whole, all went down and nothing is left; 130 if the
+        operator ended it before that."""
         if self.up_code:
             return self.up_code
-        clean = self.down_code == 0 and not self.leftovers and self.report is not None
-        return 0 if clean and self.counts.failed == 0 and self.counts.ok > 0 else 1
+        if self.down_code or self.leftovers or self.counts.failed:
+            return 130 if self.down_code == 130 else 1
+        if self.interrupted:
+            return 130
+        return 0 if self.counts.ok > 0 else 1
 
 
 OnResult = Callable[[RequestResult], None]
+T = TypeVar("T")
 
 
 async def run_demo(
     options: FleetOptions, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None = None
 ) -> DemoOutcome:
-    """Nodes, up, load, down, and the end of everything that ran. An interrupt leads straight to `down`.
+    """Nodes, up, load, down, and the end of everything that ran.
 
+    An interrupt ends `up` or the load in order and leads to `down`; a second one leaves it to the nodes' end to kill
+    all that runs on them.
     Raises PdctlError if the simulated nodes do not start.
     """
     outcome = DemoOutcome(layout=options.layout, mode=options.mode)
@@ -133,15 +142,18 @@ async def _serve(
             outcome.report = await _load(opened, load, runner, session, on_result)
             outcome.kv = (await kv_figures(opened.cluster)).since(before)
         began = clock.monotonic()
-        # A second signal must still find the nodes alive: what `down` does not stop, the fleet's end does.
-        outcome.down_code = await down(opened, Session(session.sink, type(session.interrupt)(), session.run))
+        # The first interrupt asked for this very `down`, so it does not count as one of its own.
+        going = down(opened, Session(session.sink, type(session.interrupt)(), session.run))
+        code = await _unless(session.interrupt.insisted, going)
+        outcome.down_code = 130 if code is None else code
         outcome.down_s = clock.monotonic() - began
+        outcome.interrupted = session.interrupt.asked.is_set()
 
 
 async def _load(
     opened: Opened, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None
 ) -> LoadReport | None:
-    """The load's report; None if the operator cut it short."""
+    """The load's report, of what was sent where the operator ended it; None if they insisted on now."""
     spec = LoadSpec(
         url=router_url(opened.deployment),
         model=opened.deployment.model.name,
@@ -152,15 +164,21 @@ async def _load(
         stream_share=load.stream_share,
         deadline_s=120.0,
     )
-    running = asyncio.ensure_future(runner(spec, on_result))
-    cut = asyncio.create_task(session.interrupt.asked.wait())
-    await asyncio.wait({running, cut}, return_when=asyncio.FIRST_COMPLETED)
-    cut.cancel()
-    if not running.done():
-        running.cancel()
-        await asyncio.wait({running})
-        return None
-    return running.result()
+    return await _unless(session.interrupt.insisted, runner(spec, on_result, session.interrupt.asked.is_set))
+
+
+async def _unless(cut: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` comes to; None if `cut` was set before, and then it was cancelled."""
+    running, cutting = asyncio.ensure_future(work), asyncio.create_task(cut.wait())
+    try:
+        waits: set[asyncio.Future[Any]] = {running, cutting}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        cutting.cancel()
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running})
+    return None if running.cancelled() else running.result()
 
 
 async def kv_figures(cluster: Cluster) -> KvFigures:

@@ -22,8 +22,9 @@ from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed
-from pdctl.plan.steps import REGISTRAR, ROUTER, Plan
+from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
 from pdctl.plan.up import Wanted, plan_up
+from pdctl.routers.facts import Removal, router_facts
 from pdctl.routers.units import registrar_unit, router_unit
 
 
@@ -72,13 +73,30 @@ def refuse_unsupported(deployment: Deployment, only: frozenset[str] | None = Non
         raise PlanRefused("; ".join(f"{item.what}: {item.reason}" for item in found), hint=found[0].hint)
 
 
+def cannot_fence(deployment: Deployment) -> PlanRefused:
+    """The refusal of whatever would stop a serving engine behind a router that never forgets a member."""
+    return PlanRefused(
+        f"the {deployment.router.kind.value} never forgets a member: it would go on choosing an engine that is gone",
+        hint="take the whole cluster down and up again, or use vllm-router",
+    )
+
+
+def refuse_fences(deployment: Deployment, plan: Plan) -> Plan:
+    """`plan`, or PlanRefused if it fences and the router cannot."""
+    fences = any(step.action is Action.FENCE for step in plan.steps)
+    if fences and router_facts(deployment).removal is Removal.NEVER:
+        raise cannot_fence(deployment)
+    return plan
+
+
 async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
 
     def make_plan(observed: Observed, applied: Applied | None) -> Plan:
-        return plan_up(deployment, wanted(deployment, applied), observed, only=options.only, restart=options.restart)
+        made = plan_up(deployment, wanted(deployment, applied), observed, only=options.only, restart=options.restart)
+        return refuse_fences(deployment, made)
 
     run = Run(
         opened.cluster,

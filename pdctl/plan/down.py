@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed
 from pdctl.model.role import UnitKind
@@ -11,10 +13,17 @@ from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Blocked, Change, ChangeK
 
 
 def plan_down(
-    deployment: Deployment, observed: Observed, *, only: frozenset[str] | None = None, now: bool = False
+    deployment: Deployment,
+    observed: Observed,
+    *,
+    only: frozenset[str] | None = None,
+    now: bool = False,
+    fenceable: bool = True,
 ) -> Plan:
     """Stop every engine of the cluster (or `only` those instances), strays included, then router and registrar.
 
+    Where the router never forgets a member (`fenceable` False) it goes first: nothing else keeps it from choosing an
+    engine that is about to stop.
     Nothing that serves is stopped while the router's node is out of reach, since the router could still choose it.
     Ended units count as changes only where they left something behind that a stop removes (their unit still exists).
     """
@@ -40,7 +49,23 @@ def plan_down(
             steps += take_down(name, view.node, reason, drain=alive and not now)
     if only is None:
         _stop_routing(deployment, observed, changes, steps)
+    if not fenceable:
+        steps = _router_first(steps)
     return Plan("down", tuple(changes), tuple(steps), tuple(blocked))
+
+
+def _router_first(steps: list[Step]) -> list[Step]:
+    """The same steps with the router's stop in front of every fence."""
+    stop = step_id(Action.STOP_ROUTER, ROUTER)
+    if all(step.id != stop for step in steps):
+        return steps
+    turned: list[Step] = []
+    for step in steps:
+        if step.id == stop:
+            turned.insert(0, replace(step, after=()))
+        else:
+            turned.append(replace(step, needs=(*step.needs, stop)) if step.action is Action.FENCE else step)
+    return turned
 
 
 def _stop_routing(deployment: Deployment, observed: Observed, changes: list[Change], steps: list[Step]) -> None:

@@ -15,7 +15,7 @@ from pdctl.model.launch import Launch
 from pdctl.model.observed import Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
-from pdctl.plan.steps import Step
+from pdctl.plan.steps import ROUTER, Step
 
 Progress = Callable[[Step, str], None]
 
@@ -101,6 +101,7 @@ class RunContext:
     launches: dict[str, Launch] = field(default_factory=dict)
     board: ReadyBoard = field(default_factory=ReadyBoard)
     starting: dict[str, asyncio.Lock] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
 
     @property
     def deployment(self) -> Deployment:
@@ -109,6 +110,12 @@ class RunContext:
     @property
     def clock(self) -> Clock:
         return self.cluster.clock
+
+    @property
+    def router_runs(self) -> bool:
+        """Whether a router ran when this run began and was not stopped by it."""
+        unit = self.observed.unit(ROUTER)
+        return unit is not None and unit.state is UnitState.RUNNING and ROUTER not in self.stopped
 
     def start_turn(self, node: str) -> asyncio.Lock:
         """Starts of one node happen in the order of their generations."""

@@ -17,7 +17,7 @@ from pdctl.control.steps.context import RunContext, endpoint_of_running
 from pdctl.engines.probes import parse_load
 from pdctl.errors import NodeError
 from pdctl.model.unit import UnitState
-from pdctl.plan.steps import ROUTER, Step
+from pdctl.plan.steps import Step
 from pdctl.routers.metrics import parse_router_load
 from pdctl.routers.ports import router_ports
 
@@ -108,8 +108,7 @@ async def _engine_figures(ctx: RunContext, node: str, worker: str) -> tuple[floa
 async def _router_figures(ctx: RunContext, worker: str) -> tuple[float | None, float | None, float | None]:
     if ctx.deployment.router.node in ctx.observed.unreachable:
         return None, None, None
-    router = ctx.observed.unit(ROUTER)
-    if router is None or router.state is not UnitState.RUNNING:
+    if not ctx.router_runs:
         return 0, 0, 0  # no router runs, so none holds a request for this worker
     ports = router_ports(ctx.deployment.router)
     try:

@@ -8,10 +8,10 @@ from typing import Any
 from pdctl.control.ports import Member, NotAnswering
 from pdctl.control.steps.context import RunContext
 from pdctl.control.steps.routing import router_url
-from pdctl.errors import InstanceError, Unreachable
+from pdctl.errors import Unreachable
 from pdctl.model.observed import MembershipSeen
 from pdctl.model.unit import UnitState
-from pdctl.plan.steps import REGISTRAR, ROUTER, Step
+from pdctl.plan.steps import REGISTRAR, Step
 from pdctl.routers.facts import Removal, router_facts
 from pdctl.routers.health import member_counts
 
@@ -44,8 +44,8 @@ async def fence_now(ctx: RunContext, step: Step) -> Mapping[str, Any]:
 async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Take the instance off the list and wait until the router cannot choose it any more.
 
-    Requests in flight go on. Raises InstanceError where the router never forgets a member, and Unreachable where its
-    node cannot be asked: what the router may still choose is unknown then.
+    Requests in flight go on. Raises Unreachable where the router's node cannot be asked: what it may still choose is
+    unknown then. Where the router never forgets a member, a plan fences only after it has stopped the router.
     """
     facts, node = router_facts(ctx.deployment), ctx.deployment.router.node
     trouble = ctx.observed.unreachable.get(node)
@@ -53,16 +53,9 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
         raise Unreachable(
             node, f"so {step.subject} cannot be taken from the router: {trouble.cause}", hint=trouble.hint
         )
-    router = ctx.observed.unit(ROUTER)
-    if router is None or router.state is not UnitState.RUNNING:
+    if not ctx.router_runs:
         await ctx.members.drop([step.subject])
         return {"evicted": "the router does not run"}
-    if facts.removal is Removal.NEVER:
-        raise InstanceError(
-            step.subject,
-            f"the {ctx.deployment.router.kind.value} never forgets a member, so it cannot be fenced",
-            hint="take the whole cluster down, or use vllm-router",
-        )
     may_be_chosen = step.subject in ctx.members.listed or _was_told(ctx, step.subject, facts.evict_s)
     await ctx.members.drop([step.subject])
     if not may_be_chosen:

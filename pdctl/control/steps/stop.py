@@ -30,7 +30,9 @@ class Stopper:
 
     async def routing(self, step: Step) -> Mapping[str, Any]:
         """Stop the router or the registrar. The router drains its streams at SIGTERM."""
-        return _detail([await self._one(self._ctx.cluster.routing, step.subject)])
+        report = await self._one(self._ctx.cluster.routing, step.subject)
+        self._ctx.stopped.add(step.subject)
+        return _detail([report])
 
     def _parts(self, step: Step) -> dict[str, str]:
         """Node by unit name: where each part was seen, else where it belongs."""
