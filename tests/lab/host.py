@@ -51,7 +51,9 @@ class LabHost:
     host_key: str  # "type base64"
     machine: Machine
     log: Path  # what its console said
+    init: int  # the lab's PID 1, seen from outside
     ssh_port: int = 22
+    _relay: network.Relay | None = None
 
     @property
     def address(self) -> str:
@@ -91,6 +93,12 @@ class LabHost:
         """Undo `cut` and `blackhole`."""
         await network.heal(self.port)
 
+    async def delay(self, seconds: float) -> None:
+        """Let every frame take so much longer, each way."""
+        if self._relay is None:
+            self._relay = await network.relayed(self.init, self.name, self.port)
+        self._relay.delay(seconds)
+
     # Faults of its sshd.
 
     def sshds(self) -> list[int]:
@@ -126,6 +134,12 @@ class LabHost:
         await self.machine.boot()
         await self.heal()
         await self.up()
+
+    async def gone(self) -> None:
+        """Wait until nothing of it runs any more."""
+        await self.machine.gone()
+        if self._relay is not None:
+            await self._relay.gone()
 
     async def up(self, deadline_s: float = 60.0) -> None:
         """Wait until the host has booted and its sshd greets."""

@@ -129,7 +129,7 @@ class Lab:
         self.client_key.chmod(0o600)
 
     async def _all_gone(self) -> None:
-        await asyncio.gather(*(host.machine.gone() for host in self.hosts.values()))
+        await asyncio.gather(*(host.gone() for host in self.hosts.values()))
 
     async def _host(self, index: int, kind: Kind) -> LabHost:
         name, port = f"h{index}", Port(index)
@@ -145,7 +145,7 @@ class Lab:
             host_key=host_key,
         )
         machine = await kind.build(site)
-        return LabHost(name, port, kind.user, _public(host_key), machine, site.log)
+        return LabHost(name, port, kind.user, _public(host_key), machine, site.log, self.init)
 
 
 async def _close(lifeline: int, keeper: asyncio.subprocess.Process) -> None:

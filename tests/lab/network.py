@@ -5,14 +5,18 @@ All of it is done from a thread that is in the lab's network namespace; nothing 
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.lab.command import run
+from tests.lab.command import LabError, run
 from tests.lab.linux import enter
 
 CONTROLLER = "10.77.255.254"
 _CONTROLLER_MAC = "02:77:00:00:00:01"
 _HOSTS_PER_BLOCK = 250
+_RELAY = Path(__file__).with_name("relay.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,48 @@ ip netns add {name}
 ip link add {port.link} type veth peer name eth0 address {port.mac} netns {name}
 ip link set {port.link} master br0 up
 ip neigh replace {port.address} lladdr {port.mac} dev br0 nud permanent
+ip -n {name} link set lo up
 ip -n {name} -batch - <<END
-link set lo up
-addr add {port.address}/16 dev eth0
-link set eth0 up
-neigh replace {CONTROLLER} lladdr {_CONTROLLER_MAC} dev eth0 nud permanent
+{_addressing(port)}
 END
 """
     await run([*enter(init, "mount", "pid", "net"), "/bin/sh", "-s"], stdin=script.encode())
+
+
+def _addressing(port: Port) -> str:
+    return f"""\
+addr add {port.address}/16 dev eth0
+link set eth0 up
+neigh replace {CONTROLLER} lladdr {_CONTROLLER_MAC} dev eth0 nud permanent"""
+
+
+class Relay:
+    """Delays every frame of one host's link, both ways; takes the place of its veth for the rest of the lab."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    def delay(self, seconds: float) -> None:
+        """From now on."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{seconds}\n".encode())
+
+    async def gone(self) -> None:
+        """Return when it has ended, as it does with the lab."""
+        await self._process.wait()
+
+
+async def relayed(init: int, name: str, port: Port) -> Relay:
+    """Put a relay into the link of a host. Raises LabError."""
+    process = await asyncio.create_subprocess_exec(
+        *enter(init, "mount", "pid", "net"), sys.executable, "-IS", str(_RELAY),
+        port.link, "br0", netns(name), port.mac, _addressing(port),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    if await process.stdout.readline() != b"ready\n":
+        raise LabError(f"no relay in the link of {name}")
+    return Relay(process)
 
 
 async def cut(port: Port) -> None:

@@ -18,6 +18,7 @@ from tests.lab.network import Port
 
 USER = "ops"
 UID = 4001
+MODEL = "/models/lab"
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -96,6 +97,7 @@ def furnish(site: Site, *, sudo: Sudo, sshd: Sequence[str]) -> None:
     site.write("/etc/hosts", f"127.0.0.1 localhost\n{site.port.address} {site.name}\n")
     site.write("/etc/ssh/lab_key", site.host_key.export_private_key().decode(), 0o600)
     site.write("/etc/ssh/sshd_config", "\n".join([*sshd, *_SSHD, ""]))
+    site.write(f"{MODEL}/config.json", "{}\n")
     site.write("/etc/sudoers.d/lab", sudo.value, 0o440)
     (site.upper / "root").mkdir(mode=0o711, exist_ok=True)  # the Python of a checkout may live there
     for home, uid in (("/root", 0), (f"/home/{USER}", UID)):
