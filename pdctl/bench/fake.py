@@ -17,9 +17,18 @@ class ScriptedLoad:
         self._took_s = took_s
         self.specs: list[LoadSpec] = []
 
-    async def __call__(self, spec: LoadSpec, on_result: Callable[[RequestResult], None] | None = None) -> LoadReport:
+    async def __call__(
+        self,
+        spec: LoadSpec,
+        on_result: Callable[[RequestResult], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> LoadReport:
         self.specs.append(spec)
-        if on_result is not None:
-            for result in self._results:
+        sent: list[RequestResult] = []
+        for result in self._results:
+            if stop is not None and stop():
+                break
+            sent.append(result)
+            if on_result is not None:
                 on_result(result)
-        return summarise(self._results, self._took_s)
+        return summarise(sent, self._took_s)

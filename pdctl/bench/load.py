@@ -17,10 +17,12 @@ from pdctl.model.outcome import Outcome, RequestResult
 async def run_load(
     spec: LoadSpec,
     on_result: Callable[[RequestResult], None] | None = None,
+    stop: Callable[[], bool] | None = None,
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> LoadReport:
-    """Run `spec` to its end (a `model.load.LoadRunner`). `clock` counts seconds and never goes back.
+    """Run `spec` to its end, or until `stop` says so (a `model.load.LoadRunner`). `clock` counts seconds and never goes
+    back.
 
     What `on_result` raises ends the load at once, as an ExceptionGroup; requests in flight are then dropped.
     """
@@ -33,6 +35,8 @@ async def run_load(
         async def work() -> None:
             for index in indices:  # shared: each index is taken once
                 if spec.duration_s is not None and clock() - started_s >= spec.duration_s:
+                    return
+                if stop is not None and stop():
                     return
                 asked = body(spec, index)
                 result = await send(client, spec.api.path, asked, deadline_s=spec.deadline_s, clock=clock)

@@ -105,6 +105,13 @@ class LoadReport:
 class LoadRunner(Protocol):
     """Runs one load to its end. Failures of requests are counted, not raised."""
 
-    async def __call__(self, spec: LoadSpec, on_result: Callable[[RequestResult], None] | None = None) -> LoadReport:
-        """`on_result` is called after every request, in the order in which they ended."""
+    async def __call__(
+        self,
+        spec: LoadSpec,
+        on_result: Callable[[RequestResult], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> LoadReport:
+        """`on_result` is called after every request, in the order in which they ended. `stop` is asked before every
+        request: once it says True no more are sent, those in flight end whole, and the report tells of what was sent.
+        """
         ...
