@@ -1,0 +1,97 @@
+"""`make demo`'s command: it serves what it says, and nothing is left of it, whatever way it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.command import Done, Operator, Running
+from tests.fleet.traces import END_S, Traces, busiest_peer, fleet_below, processes, traces
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.fleet
+
+SMALL = ("demo", "--headless", "--json", "--layout", "1P1D", "--concurrency", "8", "--requests", "100000")
+
+
+async def whole_demo(operator: Operator, mode: str) -> tuple[Done, Traces]:
+    """A demo that runs to its end, and what it had on this machine when all was up."""
+    async with operator.starts("demo", "--headless", "--json", "--requests", "200", "--mode", mode) as demo:
+        await demo.until(ended("up"), "the end of `up`")
+        fleet = fleet_below(demo.pid)
+        assert fleet is not None
+        seen = traces(fleet)
+        return await demo.end(), seen
+
+
+def ended(command: str) -> Any:
+    return lambda line: line["event"] == "run_ended" and line["command"] == command
+
+
+async def test_a_demo_answers_every_request_with_kv_handed_over_and_leaves_nothing(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    demos = await asyncio.gather(whole_demo(operator, "read"), whole_demo(operator, "write"))
+    for mode, (done, seen) in zip(("read", "write"), demos, strict=True):
+        summary = done.expect(0).document
+        assert summary["event"] == "summary"
+        expected = {"nodes": 5, "layout": "2P3D", "mode": mode, "requests": 200, "ok": 200, "failed": 0, "aborted": 0}
+        expected |= {"cut": 0, "error": 0, "refused": 0, "streamed": 100, "buffered": 100, "leftovers": 0}
+        expected |= {"kv_handoffs": 200, "kv_handoffs_prefill": 200, "kv_handoffs_decode": 200}
+        expected |= {"decode_local_compute_tokens": 0, "exit_code": 0}
+        assert {key: summary[key] for key in expected} == expected
+        assert len(seen.listening) > 5 * 2, "nodes, engines and the router listened"
+        await wait_until(lambda seen=seen: not seen.left(), END_S, what="; ".join(seen.left()))  # type: ignore[misc]
+
+
+async def dies_in_up(demo: Running, rng: random.Random) -> str:
+    steps = rng.randrange(1, 12)
+    for _ in range(steps):
+        await demo.until(lambda line: line["event"] in ("step_started", "step_done"), "a step")
+    return f"after {steps} step events of `up`"
+
+
+async def dies_in_load(demo: Running, rng: random.Random) -> str:
+    await demo.until(ended("up"), "the end of `up`")
+    await wait_until(lambda: busiest_peer(demo.pid) >= 4, 20.0, what="the load runs")
+    return "under load"
+
+
+async def dies_in_down(demo: Running, rng: random.Random) -> str:
+    await dies_in_load(demo, rng)
+    demo.send(signal.SIGINT)
+    steps = rng.randrange(0, 8)
+    await demo.until(lambda line: line.get("command") == "down", "the start of `down`")
+    for _ in range(steps):
+        await demo.until(lambda line: line["event"] in ("step_started", "step_done"), "a step")
+    return f"after {steps} step events of `down`"
+
+
+@pytest.mark.parametrize("dies", [dies_in_up, dies_in_load, dies_in_down])
+async def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path: Path, dies: Any) -> None:
+    async with Operator(tmp_path).starts(*SMALL) as demo:
+        moment = await dies(demo, random.Random())
+        fleet = fleet_below(demo.pid)
+        assert fleet is not None
+        seen = traces(fleet)
+        demo.send(signal.SIGKILL)
+    await wait_until(lambda: not seen.left(), END_S, what=f"killed {moment}: {'; '.join(seen.left())}")
+
+
+async def test_a_demo_that_is_stopped_by_ctrl_c_takes_all_down_first(tmp_path: Path) -> None:
+    async with Operator(tmp_path).starts(*SMALL) as demo:
+        await dies_in_load(demo, random.Random())
+        fleet = fleet_below(demo.pid)
+        assert fleet is not None
+        demo.send(signal.SIGINT)
+        done = (await demo.end()).expect(130)
+    assert done.events("run_ended")[-1]["command"] == "down"
+    assert done.events("run_ended")[-1]["exit_code"] == 0
+    summary = done.document
+    assert summary["ok"] == summary["requests"] == summary["kv_handoffs"] > 0, "what was sent was answered whole"
+    assert summary["leftovers"] == 0
+    assert processes(fleet) == []
