@@ -1,4 +1,4 @@
-"""A router that never forgets a member (the toy proxy) is stopped before any engine, and nothing is fenced behind it."""
+"""A router that never forgets a member (the toy proxy) stops before any engine; nothing is fenced behind it."""
 
 from __future__ import annotations
 
