@@ -21,6 +21,8 @@ DEPLOYMENTS = (r1_2p3d(), gpt_oss_8p4d(), mori_1p1d(), standard_2xtp4(), wide_ep
 STATES = st.sampled_from([UnitState.RUNNING] * 4 + list(UnitState))
 GPUS = st.lists(st.integers(0, 7), max_size=4, unique=True).map(lambda found: tuple(sorted(found)))
 HASHES = st.sampled_from(["as-wanted", "as-wanted", "old"])
+CALM = ["as it is"] * 3 + ["gone", "changed", "moved"]
+WILD = ["changed", "moved", "moved"]
 
 
 @st.composite
@@ -29,9 +31,10 @@ def scenes(draw: st.DrawFn) -> Scene:
     deployment = draw(st.sampled_from(DEPLOYMENTS))
     scene = Scene.converged(deployment)
     assert scene.members is not None
+    fates = draw(st.sampled_from([CALM, CALM, WILD]))
     for node, units in scene.units.items():
         for name, unit in list(units.items()):
-            fate = draw(st.sampled_from(["as it is"] * 3 + ["gone", "changed", "moved"]))
+            fate = draw(st.sampled_from(fates))
             if fate == "gone":
                 del units[name]
             elif fate == "changed":
@@ -111,6 +114,8 @@ def test_what_serves_is_fenced_and_drained_before_its_stop(drawn: tuple[Deployme
 def test_nothing_is_planned_for_what_cannot_be_asked(drawn: tuple[Deployment, Observed, Plan]) -> None:
     deployment, seen, plan = drawn
     assert not {step.node for step in plan.steps} & set(seen.unreachable)
+    if deployment.router.node in seen.unreachable:
+        assert Action.DRAIN not in {step.action for step in plan.steps}
     for step in plan.steps:
         if step.action is Action.START:
             assert not set(nodes_of(deployment, step.subject, step.node)) & set(seen.unreachable)
