@@ -8,16 +8,20 @@ import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, Dict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pdctl.ssh.prelude_on_node import guard_epoch, refuse
+
+    Facts = dict[str, Any]
 
 MEMBERS_FILE = "members.json"
 STATE_FILE = "registrar.json"
 
 
-def cluster_dir(payload: Dict[str, Any]) -> str:
+def cluster_dir(payload: "Facts") -> str:
     """Where the supervisor keeps the cluster's files: under the configured root, else the login's state directory."""
     root = payload["root"]
     if not root:
@@ -37,7 +41,7 @@ def read_text(path: str) -> str:
         return ""
 
 
-def write(directory: str, document: Dict[str, Any]) -> Dict[str, Any]:
+def write(directory: str, document: "Facts") -> "Facts":
     """Replace the file, with the next `seq` of its epoch. Durable before the answer: a fence must survive a crash."""
     guard_epoch(directory, document["epoch"])
     path = os.path.join(directory, MEMBERS_FILE)
@@ -64,7 +68,7 @@ def write(directory: str, document: Dict[str, Any]) -> Dict[str, Any]:
     return {"epoch": document["epoch"], "seq": document["seq"]}
 
 
-def main(payload: Dict[str, Any]) -> Dict[str, Any]:
+def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
     if payload["op"] == "write":
         return write(directory, payload["document"])

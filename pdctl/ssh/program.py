@@ -75,8 +75,8 @@ def _script(program: NodeProgram, payload: Mapping[str, Any], nonce: str) -> str
     return (
         f"{_prelude()}\nNONCE = {nonce!r}\n"
         f"{program.source}\n"
-        f"import base64 as _base64\n"
-        f"payload = json.loads(_base64.b64decode({encoded!r}).decode())\n"
+        f"import binascii as _binascii\n"
+        f"payload = json.loads(_binascii.a2b_base64({encoded!r}).decode())\n"
         f"call_main(main, payload)\n"
     )
 
