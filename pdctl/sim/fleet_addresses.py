@@ -43,14 +43,22 @@ def claim_network(rng: random.Random, *, tries: int = 200) -> Network:
     raise OSError("no free network of loopback addresses for the simulated nodes")
 
 
-def free_port(rng: random.Random, *, tries: int = 200) -> int:
-    """A port that is free on every address now, for a server that is to start later. Raises OSError if none is."""
+def free_port(rng: random.Random, *, span: int = 1, tries: int = 200) -> int:
+    """A port that is free on every address now, and the `span - 1` above it too, for a server that is to start later.
+
+    Raises OSError if there is none.
+    """
     for _ in range(tries):
         port = rng.choice(NODE_PORTS)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
+        if all(_is_free(port + offset) for offset in range(span)):
             return port
     raise OSError(f"no free port in {NODE_PORTS.start}-{NODE_PORTS.stop - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True

@@ -21,6 +21,8 @@ from pdctl.sim.node import bind_listener
 from pdctl.sim.node_env import NodeConfig
 from pdctl.sim.standins.install import install_tools
 
+ROUTER_PORTS = 5  # its HTTP port, and above it discovery and metrics ports that alternate (pdctl.routers.ports)
+
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
@@ -69,7 +71,7 @@ def plan_fleet(options: argparse.Namespace, fleet: str, rng: random.Random) -> F
         directory=directory,
         identity=files.own_identity(fleet),
         network=network,
-        router_port=options.router_port or free_port(rng),
+        router_port=options.router_port or free_port(rng, span=ROUTER_PORTS),
         host_keys=host_keys,
         planned=tuple(planned),
     )
