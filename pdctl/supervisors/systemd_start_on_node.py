@@ -1,0 +1,242 @@
+"""Node side: start a transient system unit, or refuse with the cause, before anything is written."""
+
+import grp
+import os
+import pwd
+import re
+import subprocess
+import time
+from contextlib import contextmanager
+
+from pdctl.supervisors.launch_on_node import (
+    check_gpus,
+    check_marked_gpus,
+    marks_of,
+    new_file,
+    path_refusal,
+    placed,
+)
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
+from pdctl.supervisors.preflight_on_node import check_ports
+from pdctl.supervisors.proc_on_node import describe, sweep
+from pdctl.supervisors.systemd_command_on_node import (
+    HOOK,
+    HOOK_FORGETS_ENV,
+    START_WAIT_S,
+    check_root,
+    env_file,
+    run_command,
+)
+from pdctl.supervisors.systemd_journal_on_node import launch_journal, sync_journal
+from pdctl.supervisors.systemd_unit_on_node import KIND, Service, is_live, no_systemd, shown_units, systemctl
+from pdctl.supervisors.unit_on_node import discard, remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Facts = dict[str, Any]
+    Guard = Callable[[str], None]
+
+GPU_GROUPS = ("video", "render")  # who may open /dev/kfd and /dev/dri; one of them, or none, may exist
+GRACE_S = 2.0  # SIGTERM to SIGKILL for what a dead launch left
+EXEC_FAILED = "203"  # systemd.exec(5), process exit codes
+EXEC_SAID = re.compile("at step EXEC|Failed to execute|Unable to locate executable")  # systemd 249 to 257
+STEPS = {  # the ones that an inventory or a node can cause
+    "200": "its working directory",
+    "205": "its resource limits",
+    "216": "its groups",
+    "217": "its user",
+    "226": "its mount namespace",
+}
+
+
+def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
+    """Start a unit, or find it started. Everything that can refuse does so before anything is written."""
+    cluster_dir = os.path.join(root, cluster)
+    labels = request["labels"]
+    name = request["unit"]
+    check_root(root)
+    user = unit_user(labels["kind"])
+    with seen_by(user):
+        missing = path_refusal(request["paths"])  # may take seconds: not under the lock
+    with Locked(root):
+        os.makedirs(os.path.join(cluster_dir, "units"), mode=0o700, exist_ok=True)
+        guard(cluster_dir)
+        unit = Service(cluster_dir, name, shown_units(name + ".service").get(name))
+        if unit.shown is not None and is_live(unit.shown) and unit.shown["labels"] == labels:
+            return unit.facts()
+        check_former(unit, labels)
+        if missing is not None:
+            raise missing
+        check_gpus(root, name, labels["gpus"])
+        check_marked_gpus(name, labels["gpus"])
+        check_ports(request["address"], request["ports"])
+        if os.path.isdir(unit.directory):
+            discard(unit)
+        lay_out(unit, request, user)
+        if unit.shown is not None:
+            systemctl("reset-failed", "--", unit.service)
+        launch(unit, request, user)
+    unit = Service(cluster_dir, name, shown_units(unit.service).get(name))
+    return unit.facts()
+
+
+def unit_user(kind: str) -> "pwd.struct_passwd":
+    """Whom it runs as: the login. The registrar keeps its files in the cluster's directory, which is root's, and is
+    confined to it."""
+    login = os.environ.get("SUDO_UID", "") if kind != "registrar" else ""
+    return pwd.getpwuid(int(login) if login.isdigit() else os.getuid())
+
+
+@contextmanager
+def seen_by(user: "pwd.struct_passwd") -> "Iterator[None]":
+    """Look at files as that user: over NFS root may see less than they do."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(user.pw_gid)
+    os.seteuid(user.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def check_former(unit: Service, labels: "Facts") -> None:
+    """Refuse while a former launch lives, or if this very generation ran already; sweep what a dead one left.
+
+    A start that was cut short before systemd knew of it never ran, and can be asked for again; whether one from before
+    a reboot ran is not known any more.
+    """
+    if unit.shown is not None and unit.shown["labels"] is None:
+        raise Refusal(
+            "foreign", "systemd has a unit {} that pdctl did not make".format(unit.service), "rename or remove it"
+        )
+    if is_live(unit.shown):
+        raise Refusal(
+            "alive", "generation {} of it still lives".format(generation_of(unit)), "stop it first, then start it anew"
+        )
+    if unit.held:
+        raise Refusal("alive", "the `process` supervisor keeps a unit of this name", "stop that one first")
+    if unit.elsewhere() and unit.ended is None:
+        raise Refusal(
+            "shared",
+            "{} was written by another machine".format(unit.directory),
+            "set state_dir to a local directory, or remove it if that machine is gone",
+        )
+    left = sweep(unit.left, GRACE_S)[1]
+    if left:
+        raise Refusal(
+            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
+        )
+    same = unit.spec is not None and unit.spec["labels"] == labels
+    if same and (unit.ended is not None or unit.shown is not None or not unit.here()):
+        raise Refusal(
+            "used",
+            "its generation {} has already run".format(labels["generation"]),
+            "take a new generation: ports are never used twice",
+        )
+
+
+def generation_of(unit: Service) -> int:
+    labels = (unit.shown or {}).get("labels") or (unit.spec or {}).get("labels") or {}
+    return int(labels.get("generation", 0))
+
+
+def lay_out(unit: Service, request: "Facts", user: "pwd.struct_passwd") -> None:
+    """Write the unit's directory beside its place and rename it there: it appears whole or, on a full disk, not."""
+    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
+    remove_tree(fresh)  # of a start that was killed
+    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports")}
+    spec["argv"] = [placed(word, unit) for word in request["argv"]]
+    spec.update(supervisor=KIND, boot_id=boot_id(), machine_id=machine_id(), at=time.time())
+    spec["incarnation"] = os.urandom(8).hex()
+    env = {name: placed(value, unit) for name, value in request["env"].items()}
+    env.update(request["secret_env"])
+    env.update(marks_of(unit.name, unit.cluster_dir, spec["incarnation"], request["labels"]))
+    try:
+        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
+        for name, content in request["files"].items():
+            path = os.path.join(fresh, "files", os.path.basename(name))
+            new_file(path, placed(content, unit))
+            os.chown(path, user.pw_uid, user.pw_gid)
+        os.chown(os.path.join(fresh, "files"), user.pw_uid, user.pw_gid)
+        new_file(os.path.join(fresh, "env"), env_file(env))
+        new_file(os.path.join(fresh, "ended.sh"), HOOK + ("" if spec["restart"] == "always" else HOOK_FORGETS_ENV))
+        write_json(os.path.join(fresh, "spec.json"), spec)
+        os.rename(fresh, unit.directory)
+    except (OSError, Refusal):
+        remove_tree(fresh)
+        raise
+    unit.spec = spec
+    unit.incarnation = spec["incarnation"]
+    unit.ended = None
+    if user.pw_uid and request["files"]:
+        for directory in (os.path.dirname(unit.cluster_dir), unit.cluster_dir, os.path.dirname(unit.directory)):
+            open_the_way(directory)
+        open_the_way(unit.directory)
+
+
+def open_the_way(directory: str) -> None:
+    """Let others pass through, to what is theirs below; nothing in it can be listed or read."""
+    os.chmod(directory, os.stat(directory).st_mode & 0o7777 | 0o011)
+
+
+def launch(unit: Service, request: "Facts", user: "pwd.struct_passwd") -> None:
+    """Have systemd start it; returns once the main process has been exec'd (Type=exec)."""
+    groups = [name for name in GPU_GROUPS if request["labels"]["gpus"] and group_exists(name)]
+    place = {
+        "directory": unit.directory,
+        "cluster_dir": unit.cluster_dir,
+        "user": user.pw_name,
+        "groups": groups,
+        "argv": (unit.spec or {})["argv"],
+    }
+    try:
+        ran = subprocess.run(
+            run_command(unit.service, request, place),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=START_WAIT_S + 5,
+        )
+    except OSError:
+        raise no_systemd("systemd-run is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise Refusal("exec", "no exec within {} s (does its file system hang?)".format(START_WAIT_S)) from None
+    refusal = start_refusal(unit, ran.stdout.decode("utf-8", "replace").strip()) if ran.returncode else None
+    if refusal is not None:
+        raise refusal
+
+
+def start_refusal(unit: Service, said: str) -> "Refusal | None":
+    """Why the exec failed: what systemd says at the unit, else what systemd-run said. None where it did not fail:
+    a main process that ends at once fails its start job too, but it ran."""
+    program = (unit.spec or {})["argv"][0]
+    shown = shown_units(unit.service).get(unit.name) or {}
+    ended = shown.get("ExecMainCode", "0") != "0" or os.path.exists(unit.path("ended.json"))
+    status = shown.get("ExecMainStatus", "")
+    if status in STEPS:
+        return Refusal("exec", "systemd cannot set up {}".format(STEPS[status]), "see `systemctl status` on the node")
+    if ended and status != EXEC_FAILED:
+        return None
+    if status == EXEC_FAILED:
+        sync_journal()
+        lines = launch_journal(unit.service, unit.began(), 20)
+        found = [line for line in lines["tail"] + lines["manager"] if EXEC_SAID.search(line)]
+        said = found[0] if found else "exec failed"
+    cause = said.splitlines()[0] if said else "systemd-run gave no reason"
+    return Refusal(
+        "exec", "cannot run {}: {}".format(program, cause), "check the program's path and permissions on the node"
+    )
+
+
+def group_exists(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
