@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pdctl.engines.flags import canonical
 from pdctl.model.deployment import Deployment, Instance
+from pdctl.model.role import SupervisorKind
 
 HASH_DIGITS = 16
 
@@ -65,6 +66,11 @@ def _shared(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "engine.python", engine.python
     if engine.image is not None:
         yield "engine.image", engine.image
+    if engine.supervisor is SupervisorKind.DOCKER:
+        if deployment.docker.host_rdma:
+            yield "docker.host_rdma", "true"
+        if deployment.docker.mounts:
+            yield "docker.mounts", ",".join(str(mount) for mount in deployment.docker.mounts)
     yield "kv.connector", kv.connector.value
     yield "kv.mode", kv.mode.value
     if kv.buffer_device is not None:

@@ -15,6 +15,7 @@ from pdctl.inventory.slots import merged_args, merged_env, slots_of
 from pdctl.model.deployment import (
     Budgets,
     Deployment,
+    DockerSpec,
     EngineSpec,
     Instance,
     KvSpec,
@@ -55,6 +56,7 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         source=str(inventory.path),
         digest=inventory.digest,
         state_dir=spec.state_dir,
+        docker=DockerSpec(spec.docker.host_rdma, spec.docker.mounts),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from pdctl.model.deployment import ArgValue
+from pdctl.model.deployment import ArgValue, Mount
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]*)")
@@ -23,6 +23,7 @@ _GPU_RANGE = re.compile(r"(\d{1,4})(?:\s*-\s*(\d{1,4}))?")
 _ARG = re.compile(r"[a-z][a-z0-9-]*(\.[A-Za-z0-9_.-]+)?")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+_MOUNT = re.compile(r"(/[^,:\"\\]*)(?::(/[^,:\"\\]*))?(?::(ro|rw))?")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}")
 
 
@@ -176,6 +177,16 @@ def check_text(value: object) -> str:
     raise complain(f"must be one line of text, not {show(value)}", hint)
 
 
+def check_mount(value: object) -> Mount:
+    """A mount as docker's -v has it, but read-only unless it ends in `:rw`."""
+    wanted = "write /on/node, or /on/node:/in/container, with :rw to let containers write"
+    match = _MOUNT.fullmatch(value) if isinstance(value, str) and value.isprintable() else None
+    if match is None:
+        raise complain(f"must be absolute paths without commas and quotes, not {show(value)}", wanted)
+    source, target, mode = match.groups()
+    return Mount(source, target or source, mode == "rw")
+
+
 def _is_ip(text: str, version: int) -> bool:
     try:
         return ipaddress.ip_address(text).version == version
@@ -224,4 +235,5 @@ Flag = Annotated[
     AfterValidator(check_arg_value),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
+MountText = Annotated[Mount, BeforeValidator(check_mount), _text_schema(f"^{_MOUNT.pattern}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]

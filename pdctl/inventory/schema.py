@@ -10,6 +10,7 @@ from pdctl.inventory.scalars import DataAddress, EnvName, Gpus, Host, Name, Port
 from pdctl.inventory.sections import (
     Args,
     BudgetsSection,
+    DockerSection,
     EngineSection,
     Env,
     KvSection,
@@ -94,6 +95,7 @@ class InventorySpec(Section):
     )
     engine: EngineSection = Field(description="Which engine runs, and settings common to all pools.")
     kv: KvSection = Field(default_factory=KvSection, description="How KV moves from prefill to decode.")
+    docker: DockerSection = Field(default_factory=DockerSection, description="What containers get on every node.")
     router: RouterSection = Field(description="The proxy that clients talk to.")
     pools: dict[Name, PoolSection] = Field(description="The pools, by name.")
     nodes: dict[Name, NodeSection] = Field(description="The nodes, by name.")

@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
-from pdctl.inventory.scalars import ArgName, Duration, EnvName, EnvValue, Flag, Host, Name, Port, Text, Version
+from pdctl.inventory.scalars import (
+    ArgName,
+    Duration,
+    EnvName,
+    EnvValue,
+    Flag,
+    Host,
+    MountText,
+    Name,
+    Port,
+    Text,
+    Version,
+)
 from pdctl.model.role import Connector, EngineKind, RouterKind, SupervisorKind, TransferMode
 
 Args = dict[ArgName, Flag]
@@ -107,6 +119,22 @@ class RouterSection(Section):
     ] = Field("round_robin", description="How vllm-router picks an instance.")
     script: Text | None = Field(None, description="moriio_toy_proxy_server.py on the node, for the toy proxy.")
     args: Args = Field(default_factory=dict, description="More flags of the router, without dashes in front.")
+
+
+class DockerSection(Section):
+    """What containers get on every node, besides what every engine needs."""
+
+    host_rdma: bool = Field(
+        False,
+        description="Mount the node's own rdma-core (libibverbs and providers) over the image's, for NICs whose user "
+        "space has to match the node's kernel. Off: an image's own may be newer.",
+    )
+    mounts: tuple[MountText, ...] = Field(
+        (),
+        strict=False,
+        description="More of the node's directories: /on/node, or /on/node:/in/container, with :rw to let containers "
+        "write.",
+    )
 
 
 class BudgetsSection(Section):

@@ -172,6 +172,26 @@ class Budgets:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory or file of a node that its containers see as `target`."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'}"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerSpec:
+    """What containers get besides what every engine needs. `host_rdma`: the node's own rdma-core over the image's."""
+
+    host_rdma: bool = False
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One process group of an instance: what runs on one node."""
 
@@ -225,6 +245,7 @@ class Deployment:
     source: str
     digest: str
     state_dir: str | None = None
+    docker: DockerSpec = DockerSpec()
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises KeyError."""

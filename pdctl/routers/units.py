@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pdctl.engines.spec_hash import hash_fields
 from pdctl.model.deployment import Deployment
-from pdctl.model.role import RouterKind, UnitKind
+from pdctl.model.role import RouterKind, SupervisorKind, UnitKind
 from pdctl.model.unit import Labels, Restart, UnitSpec
 from pdctl.routers import toy_proxy, vllm_router
 from pdctl.routers.bundle import registrar_source
@@ -90,7 +90,15 @@ def _labels(
     fields = {
         "argv": "\0".join(argv),
         "supervisor": deployment.router.supervisor.value,
+        **_container_fields(deployment),
         **{f"env.{name}": value for name, value in env.items()},
         **{f"file.{name}": hashlib.sha256(text.encode()).hexdigest() for name, text in (files or {}).items()},
     }
     return Labels(deployment.cluster, kind.value, generation, hash_fields(fields), kind)
+
+
+def _container_fields(deployment: Deployment) -> Mapping[str, str]:
+    if deployment.router.supervisor is not SupervisorKind.DOCKER:
+        return {}
+    mounts = ",".join(str(mount) for mount in deployment.docker.mounts)
+    return {"image": deployment.router.image or "", "mounts": mounts}
