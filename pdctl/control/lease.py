@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
-from itertools import count
 from typing import Any, Protocol
 
 from pdctl.errors import LeaseHeld, NodeError, PdctlError
@@ -28,6 +27,8 @@ from pdctl.ssh.ports import Shell, Stream
 SYSTEM_ROOT = "/var/lib/pdctl"
 HEARTBEAT_S = 1.0
 TIMEOUT_S = 5.0
+MOST_AT_ONCE = 256
+"""Journal entries that share one round trip; far more than that in one write could outlast the node's timeout."""
 _LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
 _BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
 
@@ -107,22 +108,34 @@ class HeldLease:
         await asyncio.shield(done)
 
     async def pump(self) -> None:
-        """Send what is queued, or a heartbeat; no answer within the node's own timeout: the lease is lost."""
-        for number in count(1):
-            message: dict[str, Any] = {}
-            done: asyncio.Future[None] | None = None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S):
-                    message, done = await self._outbox.get()
+        """Send all that is queued at once, or a heartbeat; no answer within the node's own timeout: it is lost."""
+        number = 0
+        while True:
+            batch = await self._batch()
+            lines = [json.dumps({**message, "n": number + place}) for place, (message, _) in enumerate(batch, 1)]
+            number += len(batch)
+            waiting = [done for _, done in batch if done is not None]
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._stream.send((json.dumps({**message, "n": number}) + "\n").encode())
-                    await self._answer(number)
-            except (PdctlError, TimeoutError, OSError) as error:
-                self._give_up(str(error) or "no answer from the lease node", done)
+                    await self._stream.send(("\n".join(lines) + "\n").encode())
+                    await self._answer(number)  # the node takes one line after the other
+            except (PdctlError, TimeoutError, OSError, ValueError) as error:
+                self._give_up(str(error) or "no answer from the lease node", waiting)
                 return
-            if done is not None and not done.done():
-                done.set_result(None)
+            for done in waiting:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _batch(self) -> list[tuple[dict[str, Any], asyncio.Future[None] | None]]:
+        """What is queued, in order; a heartbeat where nothing came for its time."""
+        try:
+            async with asyncio.timeout(HEARTBEAT_S):
+                batch: list[tuple[dict[str, Any], asyncio.Future[None] | None]] = [await self._outbox.get()]
+        except TimeoutError:
+            return [({}, None)]
+        while len(batch) < MOST_AT_ONCE and not self._outbox.empty():
+            batch.append(self._outbox.get_nowait())
+        return batch
 
     async def _answer(self, number: int) -> None:
         async for line in self._answers:
@@ -130,9 +143,9 @@ class HeldLease:
                 return
         raise LeaseHeld("the lease program ended")
 
-    def _give_up(self, reason: str, waiting: asyncio.Future[None] | None) -> None:
+    def _give_up(self, reason: str, waiting: list[asyncio.Future[None]]) -> None:
         self._lost.set_result(reason)
-        pending = [waiting] if waiting is not None else []
+        pending = list(waiting)
         while not self._outbox.empty():
             pending.append(self._outbox.get_nowait()[1])
         for done in pending:

@@ -25,7 +25,7 @@ def resolve(deployment: Deployment, environ: Mapping[str, str] | None = None) ->
     for secret in deployment.secrets:
         try:
             value = _value(secret, environ)
-        except (OSError, KeyError, subprocess.SubprocessError) as error:
+        except (OSError, KeyError, RuntimeError, UnicodeError, subprocess.SubprocessError) as error:
             missing.append(f"{secret.name} ({secret.source} {secret.argument}: {_why(error)})")
             continue
         if value:
@@ -55,6 +55,10 @@ def _why(error: Exception) -> str:
     """The reason without any output, which could hold the secret."""
     if isinstance(error, KeyError):
         return "not set"
+    if isinstance(error, UnicodeError):
+        return "no UTF-8 text"
+    if isinstance(error, RuntimeError):
+        return "no such user's home"
     if isinstance(error, subprocess.CalledProcessError):
         return f"exit status {error.returncode}"
     if isinstance(error, subprocess.TimeoutExpired):
