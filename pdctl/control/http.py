@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,8 +49,7 @@ class NodeHttp:
 
     async def close(self) -> None:
         """Close all clients."""
-        for client in self._clients.values():
-            await client.aclose()
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
     def _client(self, node: str) -> httpx.AsyncClient:
         client = self._clients.get(node)

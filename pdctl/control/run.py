@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,8 +95,9 @@ class Run:
         await emit(RunStarted(self.command, self.cluster.deployment.source, len(plan.steps)))
         for node, trouble in observed.unreachable.items():
             await emit(NodeUnreachable(node, trouble.cause, trouble.hint))
-        for step in plan.steps:
-            await emit(Planned(step.id, step.action.value, step.subject, step.node, step.reason))
+        # All at once: the journal takes them in this order, in few round trips.
+        planned = (Planned(step.id, step.action.value, step.subject, step.node, step.reason) for step in plan.steps)
+        await asyncio.gather(*(emit(event) for event in planned))
 
     async def _context(
         self, observed: Observed, plan: Plan, epoch: int, values: Mapping[str, str], emit: JournaledEvents

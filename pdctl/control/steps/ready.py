@@ -15,7 +15,9 @@ from pdctl.model.unit import ExitEvidence, UnitState, UnitStatus
 from pdctl.plan.steps import Step
 
 PROBE_EVERY_S = 0.25
+PROGRESS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
+LOOK_AT_LEAST_EVERY_S = 5.0
 LOG_LINES = 20
 
 
@@ -32,17 +34,20 @@ async def await_ready(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     instance = ctx.deployment.instance(step.subject)
     launch = ctx.launches[instance.name]
     clock, budget_s = ctx.clock, ctx.deployment.budgets.ready_s
-    began = moved = looked = clock.monotonic()
+    began = moved = looked = told = clock.monotonic()
     log_bytes = -1
     while True:
         if await answers_health(ctx, launch):
             await ctx.board.ready(launch)
             return {"waited_s": round(clock.monotonic() - began, 3)}
-        if clock.monotonic() - looked >= LOOK_EVERY_S:
+        pause_s = look_pause_s(clock.monotonic() - began, budget_s)
+        if clock.monotonic() - looked >= pause_s:
             looked = clock.monotonic()
-            seen = await _parts(ctx, instance)
+            seen = await _parts(ctx, instance, pause_s / 2)
             if seen is not None and seen != log_bytes:
                 moved, log_bytes = clock.monotonic(), seen
+        if clock.monotonic() - told >= PROGRESS_EVERY_S:
+            told = clock.monotonic()
             ctx.progress(step, f"loading for {clock.monotonic() - began:.0f} s")
         if clock.monotonic() - moved > budget_s:
             raise InstanceError(
@@ -51,6 +56,15 @@ async def await_ready(ctx: RunContext, step: Step) -> Mapping[str, Any]:
                 hint=f"look at `pdctl logs {instance.name}`; `budgets.ready` sets the limit",
             )
         await clock.sleep(PROBE_EVERY_S)
+
+
+def look_pause_s(waited_s: float, budget_s: float) -> float:
+    """Seconds between two looks at the unit: a second at first, when most engines that end early do, then rarer.
+
+    A look is an exec on the node (20 ms of its CPU, and some of ours), and a load takes minutes. Always often enough
+    to see progress several times within the budget.
+    """
+    return max(LOOK_EVERY_S, min(LOOK_AT_LEAST_EVERY_S, waited_s / 2, budget_s / 4))
 
 
 async def answers_health(ctx: RunContext, launch: Launch, timeout_s: float = 2.0) -> bool:
@@ -65,12 +79,12 @@ async def answers_health(ctx: RunContext, launch: Launch, timeout_s: float = 2.0
     return answer.status == 200
 
 
-async def _parts(ctx: RunContext, instance: Instance) -> int | None:
+async def _parts(ctx: RunContext, instance: Instance, max_age_s: float) -> int | None:
     """Bytes logged by all parts, as the sign of progress; None while a node cannot be asked. Raises ExitedEarly."""
     total = 0
     for part in instance.parts:
         try:
-            view = await ctx.cluster.glance(part.node, LOOK_EVERY_S / 2)
+            view = await ctx.cluster.glance(part.node, max_age_s)
         except NodeError:
             return None
         unit = next((unit for unit in view.units if unit.labels.instance == part.name), None)
