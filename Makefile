@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint format lock clean bench-bringup
+.PHONY: help setup demo test lab lab-test lint format lock clean bench-bringup
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,14 @@ demo: setup  ## bring five simulated nodes up as 2P3D, serve a load through vllm
 
 test: setup  ## every test that needs no root and no network beyond loopback
 	$(BIN)/python -m pytest
+
+lab: setup  ## as root: tests on hosts of their own, with systemd, sshd and docker, and their faults
+	@test "$$(id -u)" = 0 || { echo "the lab makes namespaces and mounts: run it as root, on a machine for tests" >&2; exit 1; }
+	$(BIN)/python -m pytest -m lab tests/lab
+
+lab-test: setup  ## as root: install what the lab needs (Debian), then `make lab`
+	tests/lab/install.sh
+	$(MAKE) lab
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

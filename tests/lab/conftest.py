@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.command import LabError
+from tests.lab.root import systemd_root
+
 _HERE = Path(__file__).parent
 _TOOLS = {
     "unshare": "util-linux",
@@ -38,3 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
             if lacking:
                 item.add_marker(pytest.mark.skip(reason=lacking))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make the root of the systemd hosts before any test's clock runs, where this machine has not made it yet."""
+    wanted = any(item.path.is_relative_to(_HERE) for item in session.items)
+    if wanted and not missing() and not session.config.option.collectonly:
+        try:
+            systemd_root()
+        except LabError as exc:
+            pytest.exit(str(exc), returncode=1)

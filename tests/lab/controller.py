@@ -74,10 +74,7 @@ async def running(
     directory: Path, inventory: Path, *arguments: str, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
     """`pdctl --json -i inventory arguments…` with a home of its own below `directory`; killed at the end."""
-    home = directory / "home"
-    home.mkdir(exist_ok=True)
-    number = len(list(directory.glob("pdctl-*.out")))
-    stdout, stderr = (directory / f"pdctl-{number}.{kind}" for kind in ("out", "err"))
+    home, stdout, stderr = _files(directory)
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = await asyncio.create_subprocess_exec(
             *_argv(inventory, arguments),
@@ -105,6 +102,14 @@ async def pdctl(
     """Run a command to its end."""
     async with running(directory, inventory, *arguments, env=env) as command:
         return await command.end(deadline_s)
+
+
+def _files(directory: Path) -> tuple[Path, Path, Path]:
+    """The operator's home, and where this command's output goes."""
+    home = directory / "home"
+    home.mkdir(exist_ok=True)
+    number = len(list(directory.glob("pdctl-*.out")))
+    return home, directory / f"pdctl-{number}.out", directory / f"pdctl-{number}.err"
 
 
 def _argv(inventory: Path, arguments: Sequence[str]) -> list[str]:

@@ -135,6 +135,13 @@ class LabHost:
         await self.heal()
         await self.up()
 
+    async def reboot(self) -> None:
+        """Reboot a systemd host from inside, in order; returns when it is up again."""
+        before = self.pid
+        await self.run("systemctl", "reboot")
+        await wait_until(lambda: self.machine.pid() not in (None, before), 60.0, what=f"{self.name} reboots")
+        await self.up()
+
     async def gone(self) -> None:
         """Wait until nothing of it runs any more."""
         await self.machine.gone()

@@ -40,14 +40,18 @@ _DOCKER = {
     "default-runtime": "lab",
 }
 
-_IN_CGROUP = """\
-set -e
-for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
-  [ -e $tree/cgroup.procs ] || continue
-  mkdir -p $tree/{cgroup}/{name}
-  echo $$ >$tree/{cgroup}/{name}/cgroup.procs
+# Each boot is another nspawn in the host's own cgroup: with --keep-unit it ends with this status where the host reboots.
+_POWER = """\
+while :; do
+  /bin/sh -c 'set -e
+    for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+      [ -e $tree/cgroup.procs ] || continue
+      mkdir -p $tree/{cgroup}/{name}
+      echo $$ >$tree/{cgroup}/{name}/cgroup.procs
+    done
+    exec "$@"' boot "$@"
+  [ $? = 133 ] || exit 0
 done
-exec "$@"
 """
 
 
@@ -105,7 +109,7 @@ async def _booted(machine: SpawnedMachine) -> None:
 
 def _command(site: Site, *, docker: bool) -> list[str]:
     return [
-        *("/bin/sh", "-c", _IN_CGROUP.format(cgroup=site.cgroup, name=site.name), "boot"),
+        *("/bin/sh", "-c", _POWER.format(cgroup=site.cgroup, name=site.name), "power"),
         "systemd-nspawn",
         "--quiet",
         f"--directory={site.root}",

@@ -1,0 +1,156 @@
+"""Nothing of a lab outlives its owner, however that ends: no process, namespace, mount, link, cgroup or file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.lab.site import CHECKOUT
+
+_KINDS = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
+_GONE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A lab of another process: what belongs to it while it runs. Other labs may come and go meanwhile."""
+
+    process: subprocess.Popen[str]
+    keeper: int
+    cgroup: str
+    directory: Path
+    members: frozenset[psutil.Process]
+    namespaces: frozenset[str]
+    mounts: str
+    links: frozenset[str]
+
+    def left(self) -> list[str]:
+        """What there still is of it, in words."""
+        alive = [f"process {process}" for process in self.members if process.is_running()]
+        held = [f"namespace {name}" for name in self.namespaces & set().union(*map(_namespaces, psutil.pids()))]
+        groups = [f"cgroup {path}" for path in _cgroups(self.cgroup)]
+        mounts = [f"mount {line}" for line in _mounts().splitlines() if line not in self.mounts]
+        links = [f"link {name}" for name in _links() - self.links]
+        files = [f"directory {self.directory}"] if self.directory.exists() else []
+        return [*alive, *held, *groups, *mounts, *links, *files]
+
+
+@contextlib.contextmanager
+def owned() -> Iterator[Owned]:
+    """A lab with a systemd host, docker on it, a stubborn unit, a cheap host, and a relay in its link."""
+    mounts, links = _mounts(), _links()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.owner"],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = json.loads(process.stdout.readline())
+            members = frozenset(psutil.Process(process.pid).children(recursive=True))
+            ours = _namespaces(os.getpid())
+            theirs = set().union(*(_namespaces(member.pid) for member in members)) - ours
+            lab = Owned(
+                process,
+                said["keeper"],
+                said["cgroup"],
+                Path(said["directory"]),
+                members,
+                frozenset(theirs),
+                mounts,
+                links,
+            )
+            # All of it is seen, or its absence would prove nothing.
+            assert {"dockerd", "sshd", "systemd", "systemd-nspawn"} <= {member.name() for member in members}
+            assert len(theirs) > 2 * len(_KINDS)
+            assert _cgroups(lab.cgroup)
+            assert lab.directory.exists()
+            yield lab
+        finally:
+            process.kill()
+
+
+def ends(lab: Owned) -> None:
+    assert lab.process.stdin is not None
+    lab.process.stdin.close()
+
+
+def fails(lab: Owned) -> None:
+    assert lab.process.stdin is not None
+    lab.process.stdin.write("fail")
+    lab.process.stdin.close()
+
+
+def is_killed(lab: Owned) -> None:
+    lab.process.kill()
+
+
+def is_interrupted(lab: Owned) -> None:
+    lab.process.send_signal(signal.SIGINT)
+    ends(lab)
+
+
+@pytest.mark.parametrize("death", [ends, fails, is_killed, is_interrupted])
+def test_the_owner(death: Callable[[Owned], None]) -> None:
+    with owned() as lab:
+        death(lab)
+        lab.process.wait(_GONE_S)
+        assert _left_after(lab, _GONE_S) == []
+
+
+def test_the_keeper_is_killed() -> None:
+    """Then nobody can remove the empty cgroups and the directory, but all that runs is gone."""
+    with owned() as lab:
+        os.kill(lab.keeper, signal.SIGKILL)
+        members = lab.members
+        end = time.monotonic() + _GONE_S
+        while any(member.is_running() and member.name() in ("sshd", "systemd") for member in members):
+            assert time.monotonic() < end, [member for member in members if member.is_running()]
+            time.sleep(0.05)
+        ends(lab)
+    for path in _cgroups(lab.cgroup):
+        for below, _, _ in os.walk(path, topdown=False):
+            Path(below).rmdir()
+    subprocess.run(["rm", "-rf", str(lab.directory)], check=True)
+
+
+def _left_after(lab: Owned, deadline_s: float) -> list[str]:
+    end = time.monotonic() + deadline_s
+    while (left := lab.left()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def _namespaces(pid: int) -> set[str]:
+    found = set()
+    for kind in _KINDS:
+        with contextlib.suppress(OSError):
+            found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+    return found
+
+
+def _cgroups(name: str) -> list[Path]:
+    root = Path("/sys/fs/cgroup")
+    return [path for path in (root / name, *root.glob(f"*/{name}")) if path.exists()]
+
+
+def _mounts() -> str:
+    return Path("/proc/self/mounts").read_text()
+
+
+def _links() -> frozenset[str]:
+    return frozenset(path.name for path in Path("/sys/class/net").iterdir())
