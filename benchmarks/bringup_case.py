@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -97,8 +98,9 @@ async def measure(case: Case, directory: Path, startup_s: float) -> tuple[Measur
 
 
 def write_inventory(case: Case, nodes: DemoNodes) -> Path:
-    """The fleet's own inventory, cut to the case."""
+    """The fleet's own inventory, cut to the case, with engines that sleep before anything else."""
     document = yaml.safe_load(nodes.inventory.read_text())
+    document["engine"]["python"] = str(write_sleeper(nodes.directory / "sleeper"))
     document["nodes"] = dict(list(document["nodes"].items())[: case.nodes])
     tp = 8 // case.per_node
     if case.nodes == 1:
@@ -109,6 +111,17 @@ def write_inventory(case: Case, nodes: DemoNodes) -> Path:
         pool["parallel"] = {"tp": tp}
     path = nodes.directory / "bringup.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def write_sleeper(path: Path) -> Path:
+    """A python for engines that sleeps first, each for a time of its own.
+
+    Importing a simulated engine costs more CPU than starting it, and 32 of them would take the cores from the starts
+    that are still to come. An engine's time counts from its process's start, so it opens its port no later for it.
+    """
+    path.write_text(f'#!/bin/sh\nsleep $(( 2 + $$ % 8 ))\nexec {shlex.quote(sys.executable)} "$@"\n')
+    path.chmod(0o755)
     return path
 
 
@@ -172,7 +185,7 @@ async def bring_up(inventory: Path, run: Measured, startup_s: float) -> Watched:
 async def look(watched: Watched, name: str, detail: Mapping[str, Any], startup_s: float) -> None:
     """Notice by ourselves when the engine's process began and when its port opened."""
     address, _, port = detail["endpoint"].rpartition(":")
-    watched.created[name] = psutil.Process(detail["pids"][0]).create_time()
+    watched.created[name] = process_began(detail["pids"][0])
     await asyncio.sleep(max(0.0, watched.created[name] + startup_s - LOOK_EARLIER_S - time.time()))
     while True:
         try:
@@ -183,6 +196,12 @@ async def look(watched: Watched, name: str, detail: Mapping[str, Any], startup_s
         watched.opened[name] = time.time()
         writer.close()
         return
+
+
+def process_began(pid: int) -> float:
+    """Unix time of a process's start. psutil's is off by up to a second: it adds a boot time of whole seconds."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def phases(watched: Watched, startup_s: float) -> tuple[float, ...]:
