@@ -11,16 +11,20 @@ from pdctl.control.lease import LeaseTaker, take_lease
 from pdctl.control.ports import Http, Membership
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import NodeView
-from pdctl.ssh.ports import Shells
+from pdctl.ssh.ports import Shell, Shells
 from pdctl.supervisors.ports import Supervisor
 
 
 @dataclass(slots=True)
 class Cluster:
-    """Everything that a use case may touch. `engines` are supervisors by node; `routing` keeps router and registrar."""
+    """Everything that a use case may touch. `engines` are supervisors by node; `routing` keeps router and registrar.
+
+    `lease_shell` reaches the lease node as who owns the state directory there.
+    """
 
     deployment: Deployment
     shells: Shells
+    lease_shell: Shell
     engines: Mapping[str, Supervisor]
     routing: Supervisor
     http: Http
@@ -32,8 +36,7 @@ class Cluster:
     async def look(self, node: str) -> NodeView:
         """The node's units now. Router and engines may be kept by different supervisors there."""
         view = await self.engines[node].inspect()
-        router = self.deployment.router
-        if node != router.node or router.supervisor is self.deployment.engine.supervisor:
+        if not self._routes_apart(node):
             return view
         other = await self.routing.inspect()
         return replace(
@@ -44,6 +47,20 @@ class Cluster:
             others=(*view.others, *other.others),
             notes=(*view.notes, *other.notes),
         )
+
+    async def claim(self, node: str, epoch: int) -> None:
+        """Make our epoch known on the node: from here on nothing of a former holder of the lease happens there.
+
+        Raises EpochRefused where a newer one was seen, and NodeError's other kinds.
+        """
+        await self.engines[node].take_generations(0, epoch=epoch)
+        if self._routes_apart(node):
+            await self.routing.take_generations(0, epoch=epoch)
+
+    def _routes_apart(self, node: str) -> bool:
+        """Whether the router on this node is kept by another supervisor than the engines."""
+        router = self.deployment.router
+        return node == router.node and router.supervisor is not self.deployment.engine.supervisor
 
     async def glance(self, node: str, max_age_s: float) -> NodeView:
         """Like `look`, but shares one exec between all steps that wait for something on the same node."""

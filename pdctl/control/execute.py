@@ -101,6 +101,9 @@ class _Run:
     async def _attempt(self, step: Step) -> End:
         began = self.clock.monotonic()
         await self.emit(StepStarted(step.id, step.action.value, step.subject, step.node, step.reason))
+        if self.interrupt.asked.is_set():  # by the journal, for one: what is not in it must not happen
+            await self._skip(step, self.interrupt.reason)
+            return End.SKIPPED
         try:
             detail = await self._guarded(step)
         except PdctlError as error:

@@ -29,9 +29,8 @@ async def record(cluster: Cluster, lines: int) -> Record:
     """
     deployment = cluster.deployment
     payload = {"root": state_root(deployment), "cluster": deployment.cluster, "lines": lines}
-    shell = cluster.shells.shell(deployment.lease_node)
     program = NodeProgram.packaged("pdctl.control", "record_on_node.py")
-    answer = await run_program(shell, program, payload, deadline_s=DEADLINE_S)
+    answer = await run_program(cluster.lease_shell, program, payload, deadline_s=DEADLINE_S)
     entries = (_entry(line) for line in answer["lines"])
     return Record(tuple(entry for entry in entries if entry is not None), parse_applied(_entry(answer["applied"])))
 

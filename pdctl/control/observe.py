@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from pdctl.control.cluster import Cluster
-from pdctl.errors import InstanceError, NodeError
+from pdctl.errors import EpochRefused, InstanceError, NodeError
 from pdctl.model.observed import MembershipSeen, NodeView, Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import REGISTRAR
@@ -15,23 +15,29 @@ NODE_DEADLINE_S = 45.0
 """Longer than connecting, logging in and one exec may take each by themselves; a node past it is reported as such."""
 
 
-async def observe(cluster: Cluster, nodes: Iterable[str] | None = None) -> Observed:
+async def observe(cluster: Cluster, nodes: Iterable[str] | None = None, *, claim: int | None = None) -> Observed:
     """What every node (or those named) shows now. One slow node never delays the answer beyond its own deadline.
 
     A node that cannot be asked is in `unreachable`, with cause and hint; it is never taken for an empty one.
+    `claim` is the lease epoch of a run that will change things: each node learns it before it is looked at, so that
+    what was seen is not changed by a former holder who goes on late. Raises EpochRefused if we are that one.
     """
     names = list(cluster.deployment.nodes) if nodes is None else list(nodes)
-    answers = await asyncio.gather(*(_look(cluster, name) for name in names))
+    answers = await asyncio.gather(*(_look(cluster, name, claim) for name in names))
     views = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, NodeView)}
     troubles = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, Trouble)}
     membership, trouble = await _membership(cluster, views)
     return Observed(views, troubles, membership, trouble)
 
 
-async def _look(cluster: Cluster, node: str) -> NodeView | Trouble:
+async def _look(cluster: Cluster, node: str, claim: int | None) -> NodeView | Trouble:
     try:
         async with asyncio.timeout(NODE_DEADLINE_S):
+            if claim is not None:
+                await cluster.claim(node, claim)
             return await cluster.look(node)
+    except EpochRefused:
+        raise
     except NodeError as error:
         return Trouble(error.cause, error.hint, error.exit_code)
     except TimeoutError:

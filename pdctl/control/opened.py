@@ -13,8 +13,11 @@ from pdctl.control.http import NodeHttp
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
+from pdctl.model.role import SupervisorKind
 from pdctl.routers.membership import NodeMembership
 from pdctl.ssh.pool import SshShells
+from pdctl.ssh.ports import Shell
+from pdctl.ssh.sudo import SudoShell
 from pdctl.supervisors.select import supervisor_for
 
 
@@ -51,10 +54,11 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
     cluster = Cluster(
         deployment,
         shells,
+        _entitled(engine, shells.shell(deployment.lease_node)),
         {name: supervisor_for(engine, shells.shell(name), deployment, node) for name, node in deployment.nodes.items()},
         supervisor_for(router.supervisor, shells.shell(router.node), deployment, deployment.nodes[router.node]),
         http,
-        NodeMembership(shells.shell(router.node), deployment),
+        NodeMembership(_entitled(router.supervisor, shells.shell(router.node)), deployment),
         SystemClock(),
     )
     try:
@@ -62,3 +66,8 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
     finally:
         await http.close()
         await shells.close()
+
+
+def _entitled(kind: SupervisorKind, shell: Shell) -> Shell:
+    """The shell that may use the state directory of that supervisor: the login's own, or root's."""
+    return shell if kind is SupervisorKind.PROCESS else SudoShell(shell)

@@ -68,13 +68,14 @@ class Run:
         began = clock.monotonic()
         emit = JournaledEvents(self.session, clock, deployment.cluster)
         interrupt = self.session.interrupt
-        shell = self.cluster.shells.shell(deployment.lease_node)
-        async with self.cluster.take_lease(shell, state_root(deployment), deployment.cluster, self.command) as lease:
+        async with self.cluster.take_lease(
+            self.cluster.lease_shell, state_root(deployment), deployment.cluster, self.command
+        ) as lease:
             if self.records and self.base is not None:
                 check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
-            observed = await observe(self.cluster)
+            observed = await observe(self.cluster, claim=lease.epoch)
             plan = self.make_plan(observed, lease.applied)
             await self._announce(emit, observed, plan)
             tally = Tally()

@@ -55,8 +55,8 @@ UseCase = Callable[[Opened, Session], Awaitable[int]]
 class FakeLease:
     """A lease whose journal lies in the world."""
 
-    def __init__(self, world: World, wire: Wire, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self, world: World, wire: Wire) -> None:
+        self.epoch = 0
         self.applied = world.applied
         self._world = world
         self._wire = wire
@@ -66,7 +66,14 @@ class FakeLease:
         return self._lost
 
     async def journal(self, entry: Mapping[str, Any]) -> None:
+        if self._lost.done():
+            raise LeaseHeld("the lease was lost while this run worked")
         self._world.journal.append(entry)
+
+    def lose(self) -> None:
+        """The lease node has not heard from the holder for its timeout."""
+        self._lost.set_result("no answer from the lease node")
+        self._world.lease = None
 
     async def record(self, applied: Applied) -> None:
         async with self._wire.call(DEPLOYMENT.lease_node, "record", mutates=True):
@@ -83,7 +90,7 @@ class World:
         self.history = History()
         self.journal: list[Mapping[str, Any]] = []
         self.applied: Applied | None = None
-        self.lease_held = False
+        self.lease: FakeLease | None = None
 
     @classmethod
     @asynccontextmanager
@@ -112,15 +119,17 @@ class World:
     def _opened(self, wire: Wire) -> Opened:
         @asynccontextmanager
         async def take(shell: Shell, root: str | None, cluster: str, command: str) -> AsyncIterator[Lease]:
-            if self.lease_held:
+            if self.lease is not None:
                 raise LeaseHeld("somebody else is at it")
-            self.lease_held = True
+            lease = self.lease = FakeLease(self, wire)
             try:
                 async with wire.call(DEPLOYMENT.lease_node, "take the lease", mutates=True):
                     self.nodes[DEPLOYMENT.lease_node].epoch += 1
-                yield FakeLease(self, wire, self.nodes[DEPLOYMENT.lease_node].epoch)
+                lease.epoch = self.nodes[DEPLOYMENT.lease_node].epoch
+                yield lease
             finally:
-                self.lease_held = False
+                if self.lease is lease:
+                    self.lease = None
 
         supervisors = {
             name: WiredSupervisor(node, DEPLOYMENT.cluster, wire, self.history, self._may_stop)
@@ -130,6 +139,7 @@ class World:
         cluster = Cluster(
             DEPLOYMENT,
             shells,
+            shells.shell(DEPLOYMENT.lease_node),
             supervisors,
             supervisors[DEPLOYMENT.router.node],
             WiredHttp(self.routing, DEPLOYMENT),
