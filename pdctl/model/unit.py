@@ -117,7 +117,7 @@ class UnitStatus:
     exit: ExitEvidence | None = None
     endpoint: str = ""  # "address:port" as recorded at the start, "" where there is none
     image: str = ""  # id of the image that its container was made from, "" where it is no container
-    log_bytes: int = 0  # total ever written to the log, so that growth shows progress
+    log_bytes: int = 0  # changes with what is written to the log, which shows progress; bytes where they are counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import os
 
 from pdctl.supervisors.node_state_on_node import Locked, Refusal, entries, ledger_view
+from pdctl.supervisors.systemd_journal_on_node import last_entries_at
 from pdctl.supervisors.systemd_unit_on_node import Service, is_live, shown_units, systemctl
 from pdctl.supervisors.unit_on_node import remove_tree
 
@@ -28,7 +29,9 @@ def inspect(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts
         elif labels is not None and labels["gpus"] and is_live(found):
             others.append(name)
     services = [Service(cluster_dir, name, shown.get(name)) for name in sorted(names)]
-    units = [service.facts() for service in services if service.ours() and not service.elsewhere()]
+    mine = [service for service in services if service.ours() and not service.elsewhere()]
+    printed = last_entries_at([service.service for service in mine if is_live(service.shown)])
+    units = [service.facts(printed.get(service.service, 0)) for service in mine]
     return dict(ledger_view(cluster_dir), units=units, others=others)
 
 

@@ -12,7 +12,7 @@ import time
 from pdctl.supervisors.node_state_on_node import Refusal, read_json
 from pdctl.supervisors.proc_on_node import all_pids, describe, stat_of
 from pdctl.supervisors.systemd_command_on_node import labels_described
-from pdctl.supervisors.systemd_journal_on_node import last_entry_at, launch_journal
+from pdctl.supervisors.systemd_journal_on_node import launch_journal
 from pdctl.supervisors.unit_on_node import EVIDENCE_LINES, Unit
 
 TYPE_CHECKING = False
@@ -118,8 +118,8 @@ class Service(Unit):
     def began(self) -> float:
         return float((self.spec or {}).get("at", 0.0))
 
-    def facts(self) -> "Facts":
-        """What `systemd_records.py` reads. Env, and so secrets, are not in any of it."""
+    def facts(self, log_at: int = 0) -> "Facts":
+        """What `systemd_records.py` reads; `log_at`: see `last_entries_at`. Env, and so secrets, are not in it."""
         live = is_live(self.shown)
         left = {} if live else self.left()
         over = not live and not left
@@ -134,7 +134,7 @@ class Service(Unit):
             "remains": [describe(pid) for pid in left],
             "started_at": started_at(self.shown) if live and self.shown else None,
             "journal": launch_journal(self.service, self.began(), EVIDENCE_LINES) if want_journal else None,
-            "log_at": last_entry_at(self.service) if live else 0,
+            "log_at": log_at,
         }
 
 

@@ -48,7 +48,8 @@ def test_no_two_fragments_of_a_program_define_the_same_name(source: str) -> None
 
 
 def block(unit: str, description: str, active: str = "active", load: str = "loaded") -> str:
-    return f"Id={unit}.service\nDescription={description}\nLoadState={load}\nActiveState={active}\nExecMainStartTimestampMonotonic=0\n"
+    lines = [f"Id={unit}.service", f"Description={description}", f"LoadState={load}", f"ActiveState={active}"]
+    return "\n".join([*lines, "ExecMainStartTimestampMonotonic=0", ""])
 
 
 def of(cluster: str, instance: str = "n1.all.0", gpus: tuple[int, ...] = (0,), active: str = "active") -> str:
