@@ -36,6 +36,8 @@ class Supervisor(Protocol):
     async def take_generations(self, count: int, *, epoch: int) -> int:
         """Reserve `count` generations, written to the node's disk before the answer; the first of them.
 
+        A count of 0 only makes `epoch` known on the node.
+
         Units of one node share the counter, so a generation is never used twice there, across `down` and reboot.
         """
         ...

@@ -63,7 +63,7 @@ class WiredSupervisor:
             return await self._inner.inspect()
 
     async def take_generations(self, count: int, *, epoch: int) -> int:
-        async with self._wire.call(self._node.name, f"take {count}", mutates=True):
+        async with self._wire.call(self._node.name, f"take {count}", mutates=count > 0):
             return await self._inner.take_generations(count, epoch=epoch)
 
     async def start(self, spec: UnitSpec, *, epoch: int) -> UnitStatus:

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     KILLED_AFTER = "the controller is killed before the reply is in"
     REQUEST_LOST = "the request is lost, the controller lives on"
     REPLY_LOST = "the reply is lost, the controller lives on"
+    FROZEN = "the controller stops before its request is out, and goes on much later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,21 @@ class Wire:
     fault: Fault | None = None
     calls: list[Call] = field(default_factory=list)
     dead: bool = False
+    frozen: asyncio.Event = field(default_factory=asyncio.Event)
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def call(self, node: str, what: str, *, mutates: bool) -> AsyncIterator[None]:
         """The body is the effect. Raises ConnectionLost or Killed as the fault has it."""
+        await self._awake()
         self._live()
         fault = self.fault if len(self.calls) == self.at else None
         self.calls.append(Call(node, what, mutates))
         if fault is Fault.KILLED_BEFORE:
             self._die()
+        if fault is Fault.FROZEN:
+            self.frozen.set()
+            await self._awake()
         if fault is Fault.REQUEST_LOST:
             raise ConnectionLost(node, f"lost before {what}")
         await asyncio.sleep(LATENCY_S)
@@ -63,6 +70,10 @@ class Wire:
             raise ConnectionLost(node, f"lost after {what}")
         await asyncio.sleep(LATENCY_S)
         self._live()
+
+    async def _awake(self) -> None:
+        if self.frozen.is_set():
+            await self.thawed.wait()
 
     def _die(self) -> None:
         self.dead = True

@@ -37,10 +37,12 @@ class Stage:
     bodies: dict[str, Body] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     interrupt: Interrupt = field(default_factory=Interrupt)
+    emit: Callable[[Event], Awaitable[None]] | None = None
 
     async def run(self, *steps: Step) -> Tally:
         handlers = dict.fromkeys(Action, self._handle)
-        return await execute(Plan("test", (), steps), handlers, self._emit, SystemClock(), self.interrupt)
+        emit = self.emit or self._emit
+        return await execute(Plan("test", (), steps), handlers, emit, SystemClock(), self.interrupt)
 
     async def _handle(self, step: Step) -> Mapping[str, Any]:
         body = self.bodies.get(step.id)
@@ -223,6 +225,19 @@ async def test_a_lost_lease_lets_changing_steps_end_however_often_it_is_said(sta
     assert tally.ends["start:a"] is End.DONE
     assert stage.said(StepSkipped) == ["await_ready:a", "register:a"]
     assert stage.interrupt.reason == "the lease was lost: no answer"
+
+
+async def test_a_step_whose_start_could_not_be_journaled_does_not_begin(stage: Stage) -> None:
+    async def emit(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            stage.interrupt.stop("the lease was lost: no answer")
+        stage.events.append(event)
+
+    gate = stage.bodies["start:a"] = Gate()
+    stage.emit = emit
+    tally = await stage.run(step(START))
+    assert tally.ends == {"start:a": End.SKIPPED}
+    assert not gate.begun.is_set()
 
 
 async def test_a_step_cancelled_from_outside_takes_its_handlers_along(stage: Stage) -> None:
