@@ -40,7 +40,7 @@ _DOCKER = {
     "default-runtime": "lab",
 }
 
-# Each boot is another nspawn in the host's own cgroup: with --keep-unit it ends with this status where the host reboots.
+# With --keep-unit, nspawn ends with status 133 where its host reboots: each boot is another nspawn in the same cgroup.
 _POWER = """\
 while :; do
   /bin/sh -c 'set -e
