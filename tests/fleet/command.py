@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 PDCTL = Path(sys.executable).with_name("pdctl")
 DEADLINE_S = 100.0
@@ -117,6 +120,29 @@ class Operator:
         """Run one command to its end."""
         async with self.starts(*argv) as running:
             return await running.end(deadline_s)
+
+    def pdctl_now(self, *argv: str, deadline_s: float = DEADLINE_S) -> Done:
+        """`pdctl` for fixtures that outlive one event loop; blocking."""
+        done = subprocess.run(
+            [PDCTL, *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            timeout=deadline_s,
+        )
+        return Done(argv, done.returncode, done.stdout, done.stderr)
+
+    def inventory_document(self) -> Json:
+        """The inventory, parsed."""
+        assert self.inventory is not None
+        document: Json = yaml.safe_load(self.inventory.read_text())
+        return document
+
+    def write_inventory(self, document: Json) -> None:
+        """Replace the inventory."""
+        assert self.inventory is not None
+        self.inventory.write_text(yaml.safe_dump(document, sort_keys=False))
 
     @asynccontextmanager
     async def starts(self, *argv: str) -> AsyncIterator[Running]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from pdctl.control.demo_record import MARKER, DemoNode, DemoNodes, read_nodes
 from tests.fleet.command import Done, Json, Operator
@@ -36,11 +35,11 @@ class Site:
 
     def with_inventory(self, directory: Path, edit: Edit) -> Operator:
         """The same operator with an inventory of their own in `directory`: the nodes' one, edited as parsed YAML."""
-        document = yaml.safe_load(self.nodes.inventory.read_text())
+        document = self.operator.inventory_document()
         edit(document)
-        path = directory / "inventory.yaml"
-        path.write_text(yaml.safe_dump(document, sort_keys=False))
-        return replace(self.operator, inventory=path)
+        operator = replace(self.operator, inventory=directory / "inventory.yaml")
+        operator.write_inventory(document)
+        return operator
 
     @property
     def router_url(self) -> str:
