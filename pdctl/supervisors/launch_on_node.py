@@ -42,6 +42,14 @@ def path_refusal(paths: "list[str]") -> "Refusal | None":
     return None
 
 
+def check_keeper(unit: Unit, supervisor: str) -> None:
+    """Refuse while a unit of this name that another supervisor made lives: it is not ours to sweep."""
+    if unit.kept_by() != supervisor and unit.spec is not None and unit.lives():
+        raise Refusal(
+            "alive", "the `{}` supervisor keeps a unit of this name".format(unit.kept_by()), "stop that first"
+        )
+
+
 def check_gpus(root: str, name: str, gpus: "list[int]") -> None:
     """Refuse while any unit of ours, of whatever cluster, lives on one of the GPUs, as this directory's records say."""
     for cluster in entries(root) if gpus else ():

@@ -29,7 +29,8 @@ def inspect(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts
         for unit in units_in(os.path.join(root, other)) if other != cluster else ():
             if (unit.spec or {}).get("labels", {}).get("gpus") and unit.lives():
                 others.append(unit.name)
-    units = [unit.facts() for unit in units_in(cluster_dir) if not unit.elsewhere()]
+    mine = [unit for unit in units_in(cluster_dir) if unit.kept_by() == "process"]
+    units = [unit.facts() for unit in mine if not unit.elsewhere()]
     return dict(ledger_view(cluster_dir), units=units, others=others)
 
 

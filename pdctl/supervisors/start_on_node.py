@@ -5,7 +5,7 @@ import os
 import time
 
 from pdctl.supervisors.keeper_on_node import GRACE_S, Keeper, spawn_keeper
-from pdctl.supervisors.launch_on_node import check_gpus, marks_of, new_file, path_refusal, placed
+from pdctl.supervisors.launch_on_node import check_gpus, check_keeper, marks_of, new_file, path_refusal, placed
 from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
 from pdctl.supervisors.preflight_on_node import check_ports
 from pdctl.supervisors.proc_on_node import describe, sweep
@@ -34,6 +34,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         settle(unit)
         if unit.spec is not None and unit.spec["labels"] == labels and (unit.held or unit.main_alive()):
             return unit.facts()
+        check_keeper(unit, "process")
         check_former(unit, labels)
         if missing is not None:
             raise missing

@@ -74,11 +74,11 @@ def _state(facts: Facts) -> tuple[UnitState, ExitEvidence | None]:
     last = _evidence(facts) if facts["ended"] else None
     if active in ("active", "reloading"):
         return (UnitState.STOPPING if facts["stop_asked"] else UnitState.RUNNING), last
+    returns = (facts["spec"] or {}).get("restart") == "always" and not facts["stop_asked"]
     if active == "deactivating":
-        restarts = (facts["spec"] or {}).get("restart") == "always" and not facts["stop_asked"]
-        return (UnitState.RUNNING if restarts else UnitState.STOPPING), last
+        return (UnitState.RUNNING if returns else UnitState.STOPPING), last
     if active == "activating":
-        if shown["SubState"] == "auto-restart":
+        if returns or shown["SubState"] == "auto-restart":
             return UnitState.RUNNING, last
         return UnitState.UNKNOWN, ExitEvidence(None, None, 0.0, False, reason="it is being started")
     exit_ = last or _evidence_shown(facts)

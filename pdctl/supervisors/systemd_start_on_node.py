@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from pdctl.supervisors.launch_on_node import (
     check_gpus,
+    check_keeper,
     check_marked_gpus,
     marks_of,
     new_file,
@@ -119,8 +120,7 @@ def check_former(unit: Service, labels: "Facts") -> None:
         raise Refusal(
             "alive", "generation {} of it still lives".format(generation_of(unit)), "stop it first, then start it anew"
         )
-    if unit.held:
-        raise Refusal("alive", "the `process` supervisor keeps a unit of this name", "stop that one first")
+    check_keeper(unit, KIND)
     if unit.elsewhere() and unit.ended is None:
         raise Refusal(
             "shared",

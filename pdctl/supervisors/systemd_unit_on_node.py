@@ -107,7 +107,7 @@ class Service(Unit):
         return (self.spec or {}).get("supervisor") == KIND
 
     def lives(self) -> bool:
-        return is_live(self.shown) or bool(self.left())
+        return is_live(self.shown) or self.held or bool(self.left())
 
     def left(self) -> "dict[int, int]":
         """{pid: start} of what lives of it, by its cgroup and by its marks."""

@@ -71,6 +71,10 @@ class Unit:
         """Whether another machine wrote the record: a state directory on a shared file system."""
         return self.spec is not None and self.spec.get("machine_id") != machine_id()
 
+    def kept_by(self) -> str:
+        """The supervisor that made it; several may share a state directory, and names are unique in it."""
+        return str((self.spec or {}).get("supervisor", "process"))
+
     def remains(self) -> "dict[int, int]":
         """{pid: start} of what lives though no keeper does; costs a walk over /proc where that can be."""
         ended = self.exit is not None and not self.exit.get("survivors")

@@ -12,9 +12,10 @@ import pytest_asyncio
 from pdctl.errors import EpochRefused, InstanceError
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
+from pdctl.supervisors.process import ProcessSupervisor
 from tests.lab.lab import Lab
 from tests.lab.nspawn import Systemd
-from tests.lab.systemd_rig import ORPHANING, STUBBORN, Rig, cluster_of, rig
+from tests.lab.systemd_rig import ORPHANING, STUBBORN, Rig, cluster_of, operator, rig
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -222,6 +223,26 @@ class TestRefusals:
             await other.supervisor.start(other.spec("exec sleep 600", gpus=(0, 1)), epoch=1)
             with pytest.raises(InstanceError, match=f"GPU 1 is held by {other.unit()}, generation 1"):
                 await on.supervisor.start(on.spec("exec sleep 600", gpus=(1, 2)), epoch=1)
+
+    async def test_units_of_the_process_supervisor_in_the_same_state_directory(self, on: Rig, lab: Lab) -> None:
+        """Each shows its own alone; names and GPUs are one namespace for both."""
+        async with operator(lab, user="root") as shell:
+            process = ProcessSupervisor(shell, on.cluster, root="/var/lib/pdctl", stop_budget_s=5.0)
+            await process.start(on.spec("exec sleep 600", "n1.all.1"), epoch=1)
+            assert (await on.supervisor.inspect()).units == ()
+            with pytest.raises(InstanceError, match=f"GPU 0 is held by {on.unit('n1.all.1')}"):
+                await on.supervisor.start(on.spec("exec sleep 600"), epoch=1)
+            with pytest.raises(InstanceError, match="the `process` supervisor keeps a unit of this name"):
+                await on.supervisor.start(on.spec("exec sleep 600", "n1.all.1", generation=2), epoch=1)
+            assert (await process.stop(on.unit("n1.all.1"), epoch=1)).gone
+
+            await on.supervisor.start(on.spec("exec sleep 600"), epoch=1)
+            assert [unit.labels.instance for unit in (await process.inspect()).units] == ["n1.all.1"]
+            with pytest.raises(InstanceError, match=f"GPU 0 is held by {on.unit()}"):
+                await process.start(on.spec("exec sleep 600", "n1.all.2"), epoch=1)
+            with pytest.raises(InstanceError, match="the `systemd` supervisor keeps a unit of this name"):
+                await process.start(on.spec("exec sleep 600", generation=2), epoch=1)
+            assert (await on.seen()).state is UnitState.RUNNING
 
     async def test_prod_and_prod_2_never_see_each_others_units(self, on: Rig, lab: Lab) -> None:
         async with rig(lab, f"{on.cluster}-2") as other:

@@ -75,6 +75,7 @@ STATES: list[tuple[str, dict[str, Any], UnitState, str]] = [
         UnitState.RUNNING,
         "exit status 1",
     ),
+    ("is being restarted", {"shown": shown("activating", "start"), "restart": "always"}, UnitState.RUNNING, ""),
     ("is being started", {"shown": shown("activating", "start")}, UnitState.UNKNOWN, "it is being started"),
     ("ended well", {**GONE, "ended": ended("exited", "0", "success")}, UnitState.EXITED, "exit status 0"),
     ("failed", {**FAILED, "ended": ended("exited", "3", "exit-code")}, UnitState.FAILED, "exit status 3"),
