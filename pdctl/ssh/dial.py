@@ -213,7 +213,8 @@ async def _connect(
         encryption_algs=CIPHERS,
         connect_timeout=None,
         login_timeout=endpoint.connect_timeout_s,
-        keepalive_interval=endpoint.keepalive_s,
+        # asyncssh 2.24 gives up one interval after the last of them: with this, after keepalive_s * count in all.
+        keepalive_interval=endpoint.keepalive_s * endpoint.keepalive_count / (endpoint.keepalive_count + 1),
         keepalive_count_max=endpoint.keepalive_count,
         encoding=None,
     )

@@ -21,9 +21,14 @@ from tests.lab.inventory_for import Wanted, inventory_for
 from tests.lab.lab import Lab
 from tests.lab.reach import node, shells, sshd_log
 from tests.lab.site import Sudo
+from tests.waiting import wait_until
 
-_KEEPALIVE_S, _KEEPALIVES = 1.0, 3
+_KEEPALIVE_S, _KEEPALIVES = 2.0, 2
+_PATIENCE = {"keepalive_s": _KEEPALIVE_S, "keepalive_count": _KEEPALIVES}
 _FOUND_S = _KEEPALIVE_S * _KEEPALIVES + 1.0
+
+_BEGAN = "/tmp/began"
+_LONG = ["sh", "-c", f"touch {_BEGAN}; exec sleep 61"]
 
 
 async def blackholed(host: LabHost) -> None:
@@ -46,14 +51,16 @@ async def powered_off(host: LabHost) -> None:
 async def test_half_open_tcp_is_found_while_a_command_runs(fault: Callable[[LabHost], asyncio.Future[None]]) -> None:
     async with Lab(2, Cheap()) as lab:
         h1, h2 = lab.hosts.values()
-        async with shells(*(node(lab, host, keepalive_count=_KEEPALIVES) for host in (h1, h2))) as opened:
+        async with shells(
+            *(node(lab, host, keepalive_s=_KEEPALIVE_S, keepalive_count=_KEEPALIVES) for host in (h1, h2))
+        ) as opened:
             shell, other = opened.shell("h1"), opened.shell("h2")
             await shell.run(["true"], deadline_s=10)
-            lost = asyncio.create_task(shell.run(["sleep", "61"], deadline_s=60))
+            lost = asyncio.create_task(shell.run(_LONG, deadline_s=60))
             fine = asyncio.create_task(other.run(["sleep", "5"], deadline_s=60))
-            await asyncio.sleep(0.3)  # the command is under way
-            began = time.monotonic()
+            await wait_until(h1.path(_BEGAN).exists, 10, what="the command is under way")
             await fault(h1)
+            began = time.monotonic()
             with pytest.raises(ConnectionLost) as caught:
                 await lost
             assert time.monotonic() - began <= _FOUND_S
@@ -175,11 +182,13 @@ async def test_max_startups_behind_a_bastion() -> None:
 async def test_a_bastion_that_dies_fails_every_node_behind_it() -> None:
     async with Lab(3, Cheap()) as lab:
         bastion, *rest = lab.hosts.values()
-        async with shells(*(node(lab, host, jump=f"ops@{bastion.address}") for host in rest)) as opened:
+        jump = f"ops@{bastion.address}"
+        async with shells(*(node(lab, host, jump=jump, **_PATIENCE) for host in rest)) as opened:
             behind = [opened.shell(host.name) for host in rest]
             await asyncio.gather(*(shell.run(["true"], deadline_s=20) for shell in behind))
-            running = [asyncio.create_task(shell.run(["sleep", "61"], deadline_s=60)) for shell in behind]
-            await asyncio.sleep(0.3)
+            running = [asyncio.create_task(shell.run(_LONG, deadline_s=60)) for shell in behind]
+            for host in rest:
+                await wait_until(host.path(_BEGAN).exists, 10, what="the command is under way")
             began = time.monotonic()
             await bastion.power_off()
             ended = await asyncio.gather(*running, return_exceptions=True)
