@@ -33,12 +33,15 @@ class Cluster:
     take_lease: LeaseTaker = take_lease
     _looks: dict[str, tuple[float, asyncio.Task[NodeView]]] = field(default_factory=dict)
 
-    async def look(self, node: str) -> NodeView:
-        """The node's units now. Router and engines may be kept by different supervisors there."""
-        view = await self.engines[node].inspect()
+    async def look(self, node: str, *, claim: int | None = None) -> NodeView:
+        """The node's units now. Router and engines may be kept by different supervisors there.
+
+        `claim`: our lease epoch, which each supervisor makes known there first (see `Supervisor.inspect`).
+        """
+        view = await self.engines[node].inspect(claim=claim)
         if not self._routes_apart(node):
             return view
-        other = await self.routing.inspect()
+        other = await self.routing.inspect(claim=claim)
         return replace(
             view,
             generation=max(view.generation, other.generation),
@@ -47,15 +50,6 @@ class Cluster:
             others=(*view.others, *other.others),
             notes=(*view.notes, *other.notes),
         )
-
-    async def claim(self, node: str, epoch: int) -> None:
-        """Make our epoch known on the node: from here on nothing of a former holder of the lease happens there.
-
-        Raises EpochRefused where a newer one was seen, and NodeError's other kinds.
-        """
-        await self.engines[node].take_generations(0, epoch=epoch)
-        if self._routes_apart(node):
-            await self.routing.take_generations(0, epoch=epoch)
 
     def _routes_apart(self, node: str) -> bool:
         """Whether the router on this node is kept by another supervisor than the engines."""

@@ -33,9 +33,7 @@ async def observe(cluster: Cluster, nodes: Iterable[str] | None = None, *, claim
 async def _look(cluster: Cluster, node: str, claim: int | None) -> NodeView | Trouble:
     try:
         async with asyncio.timeout(NODE_DEADLINE_S):
-            if claim is not None:
-                await cluster.claim(node, claim)
-            return await cluster.look(node)
+            return await cluster.look(node, claim=claim)
     except EpochRefused:
         raise
     except NodeError as error:

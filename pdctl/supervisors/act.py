@@ -40,6 +40,11 @@ async def act(
         raise InstanceError(subject, f"on {refused.node}: {refused.cause}", hint=refused.hint) from None
 
 
+def look_request(claim: int | None) -> dict[str, Any]:
+    """What a look asks for besides itself: with `claim`, that lease epoch is made known on the node first."""
+    return {} if claim is None else {"claim": True, "epoch": claim}
+
+
 _REFUSALS = dict.fromkeys(
     (
         "address",

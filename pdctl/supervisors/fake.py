@@ -144,9 +144,11 @@ class FakeSupervisor:
         if fault is Fault.LOST_AFTER:
             raise ConnectionLost(node.name, f"lost after {action} (fake)")
 
-    async def inspect(self) -> NodeView:
+    async def inspect(self, *, claim: int | None = None) -> NodeView:
         async with self._call("inspect"):
             node = self._node
+            if claim is not None:
+                node.admit(claim)
             ours = {name: unit for name, unit in node.units.items() if unit.labels.cluster == self._cluster}
             foreign = (unit for name, unit in node.units.items() if name not in ours and unit.state in _ALIVE)
             others = tuple(unit.labels.unit for unit in foreign if unit.labels.gpus)

@@ -231,11 +231,16 @@ def perform(action: "Callable[[str, str, Facts, Guard], Facts]", request: "Facts
     """Run one action with what all have in common: private files, the state root, a full disk as a refusal.
 
     `guard(cluster_dir)` refuses an operator whose lease epoch is lower than one that the node has seen; actions call
-    it under the lock. Raises Refusal.
+    it under the lock. Where the request says `claim`, that is done before the action, whatever it is. Raises Refusal.
     """
     request["umask"] = os.umask(0o077)  # the engine gets the login's own back
     root = state_root(request["root"])
     try:
+        if request.get("claim"):
+            cluster_dir = os.path.join(root, request["cluster"])
+            with Locked(root):
+                os.makedirs(cluster_dir, mode=0o700, exist_ok=True)
+                guard(cluster_dir)
         return action(root, request["cluster"], request, guard)
     except OSError as error:
         where = error.filename or root

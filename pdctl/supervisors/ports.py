@@ -29,14 +29,16 @@ class LogLine:
 class Supervisor(Protocol):
     """Start, stop and inspect units on one node."""
 
-    async def inspect(self) -> NodeView:
-        """Every unit of our cluster on the node, ended ones with their exit evidence included. One exec."""
+    async def inspect(self, *, claim: int | None = None) -> NodeView:
+        """Every unit of our cluster on the node, ended ones with their exit evidence included. One exec.
+
+        `claim` makes that lease epoch known on the node before it looks, and waits for a change under way there: what
+        is seen is changed by no former holder of the lease any more. Raises EpochRefused where a newer one was seen.
+        """
         ...
 
     async def take_generations(self, count: int, *, epoch: int) -> int:
         """Reserve `count` generations, written to the node's disk before the answer; the first of them.
-
-        A count of 0 only makes `epoch` known on the node.
 
         Units of one node share the counter, so a generation is never used twice there, across `down` and reboot.
         """

@@ -11,7 +11,7 @@ from pdctl.model.observed import NodeView
 from pdctl.model.unit import StopReport, UnitSpec, UnitStatus
 from pdctl.ssh.ports import Shell
 from pdctl.ssh.program import NodeProgram
-from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act
+from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act, look_request
 from pdctl.supervisors.bundle import LOOK, node_program
 from pdctl.supervisors.ports import LogLine
 from pdctl.supervisors.unit_logs import unit_log
@@ -29,8 +29,8 @@ class ProcessSupervisor:
         self._root = root
         self._stop_budget_s = stop_budget_s
 
-    async def inspect(self) -> NodeView:
-        found = await self._ask(process_program("inspect"), {})
+    async def inspect(self, *, claim: int | None = None) -> NodeView:
+        found = await self._ask(process_program("inspect"), look_request(claim))
         return node_view(self._shell.node, self._cluster, found)
 
     async def take_generations(self, count: int, *, epoch: int) -> int:

@@ -10,7 +10,7 @@ from pdctl.model.observed import NodeView
 from pdctl.model.unit import StopReport, UnitSpec, UnitStatus
 from pdctl.ssh.ports import Shell
 from pdctl.ssh.program import NodeProgram
-from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act
+from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act, look_request
 from pdctl.supervisors.bundle import LOOK, node_program
 from pdctl.supervisors.ports import LogLine
 from pdctl.supervisors.systemd_logs import unit_journal
@@ -32,8 +32,8 @@ class SystemdSupervisor:
         self._cluster = cluster
         self._stop_budget_s = stop_budget_s
 
-    async def inspect(self) -> NodeView:
-        found = await act(self._shell, systemd_program("inspect"), self._place)
+    async def inspect(self, *, claim: int | None = None) -> NodeView:
+        found = await act(self._shell, systemd_program("inspect"), {**self._place, **look_request(claim)})
         return systemd_view(self._shell.node, self._cluster, found)
 
     async def take_generations(self, count: int, *, epoch: int) -> int:

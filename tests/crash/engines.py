@@ -58,9 +58,9 @@ class WiredSupervisor:
         self._history = history
         self._may_stop = may_stop
 
-    async def inspect(self) -> NodeView:
+    async def inspect(self, *, claim: int | None = None) -> NodeView:
         async with self._wire.call(self._node.name, "inspect", mutates=False):
-            return await self._inner.inspect()
+            return await self._inner.inspect(claim=claim)
 
     async def take_generations(self, count: int, *, epoch: int) -> int:
         async with self._wire.call(self._node.name, f"take {count}", mutates=count > 0):
