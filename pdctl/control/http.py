@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from pdctl.control.ports import Answer, NotAnswering, NotListening
 from pdctl.errors import NodeError
-from pdctl.ssh.http import shell_http_client
 from pdctl.ssh.ports import Shells
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class NodeHttp:
@@ -34,6 +34,8 @@ class NodeHttp:
         timeout_s: float,
     ) -> Answer:
         """See `ports.Http`. Raises NotAnswering, with the cause in words."""
+        import httpx  # costs 50 ms, which are better spent while engines load than before the first of them starts
+
         try:
             answer = await self._client(node).request(
                 method, url, json=None if body is None else dict(body), headers=headers, timeout=timeout_s
@@ -52,9 +54,11 @@ class NodeHttp:
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
     def _client(self, node: str) -> httpx.AsyncClient:
+        from pdctl.ssh.http import direct_http_client, shell_http_client
+
         client = self._clients.get(node)
         if client is None:
-            client = httpx.AsyncClient() if node in self._direct else shell_http_client(self._shells.shell(node))
+            client = direct_http_client() if node in self._direct else shell_http_client(self._shells.shell(node))
             self._clients[node] = client
         return client
 

@@ -10,6 +10,10 @@ from pdctl.control.ports import Member, Membership
 from pdctl.errors import InstanceError, NodeError
 from pdctl.model.observed import MembershipSeen
 
+FIRST_PAUSE_S = 0.06
+"""The registrar looks at the list every 0.05 s, and tells the router at once where it is up."""
+LAST_PAUSE_S = 0.25
+
 
 class MemberBook:
     """Holds the members that this run wants; every change is one atomic write, and writes that wait are merged."""
@@ -75,10 +79,10 @@ class MemberBook:
     async def until(self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float) -> None:
         """Wait until the registrar's word satisfies `accepted`; at the deadline InstanceError, with its last word."""
         end = self._clock.monotonic() + deadline_s
-        trouble = ""
+        trouble, pause_s = "", FIRST_PAUSE_S
         while True:
             try:
-                seen = await self._recent(0.25)
+                seen = await self._recent(pause_s)
                 if accepted(seen):
                     return
                 trouble = _words(seen)
@@ -90,7 +94,8 @@ class MemberBook:
                     f"{what} did not happen in {deadline_s:.0f} s: {trouble}",
                     hint="look at `pdctl logs registrar` and `pdctl logs router`",
                 )
-            await self._clock.sleep(0.25)
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
     async def _recent(self, max_age_s: float) -> MembershipSeen:
         """One read serves all steps that wait at the same time."""
