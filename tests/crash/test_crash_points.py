@@ -39,6 +39,7 @@ def calls_of(name: str) -> list[Call]:
 
 
 KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+LOSSES = (*KILLS, Fault.REQUEST_LOST, Fault.REPLY_LOST)
 
 
 Rerun = Callable[[str, int, Fault], Coroutine[Any, Any, None]]
@@ -72,7 +73,7 @@ def _state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
-@pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name.lower())
 @pytest.mark.parametrize("name", list(COMMANDS))
 @pytest.mark.parametrize("rerun", [converges, comes_down], ids=["then up", "then down"])
 def test_lost_at_any_call(name: str, fault: Fault, rerun: Rerun) -> None:
