@@ -68,6 +68,7 @@ async def test_a_secret_reaches_the_engine_and_one_file_of_roots_only(on: Rig) -
     assert await files_holding(on) == {"env"}
     mode = await on.host.run("stat", "-c", "%a %U", f"/var/lib/pdctl/{on.cluster}/units/{on.unit()}/env")
     assert mode.split() == ["600", "root"]
+    assert POISON not in await on.host.run("journalctl", "-q", "-o", "export")  # sudo logs command lines there
     view = await on.supervisor.inspect()
     await on.supervisor.stop(on.unit(), epoch=1)
     after = await on.supervisor.inspect()

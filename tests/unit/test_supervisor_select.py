@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pdctl.errors import PlanRefused
+from pdctl.errors import CommandFailed, PlanRefused
 from pdctl.model.role import SupervisorKind
+from pdctl.ssh.fake import FakeShell
 from pdctl.ssh.local import LocalShell
 from pdctl.supervisors.select import supervisor_for
 from tests.unit import deployments
@@ -23,7 +24,17 @@ async def test_process_keeps_its_state_where_the_deployment_says(tmp_path: Path)
     assert (await supervisor.inspect()).node == node.name
 
 
-@pytest.mark.parametrize("kind", [SupervisorKind.SYSTEMD, SupervisorKind.DOCKER])
+async def test_systemd_asks_for_root() -> None:
+    deployment = deployments.mori_1p1d()
+    node = next(iter(deployment.nodes.values()))
+    shell = FakeShell(node.name)
+    shell.answer(["env"], stderr=b"sudo: a password is required", status=1)
+    shell.answer(["id", "-un"], stdout=b"ops")
+    with pytest.raises(CommandFailed, match="sudo wants a password"):
+        await supervisor_for(SupervisorKind.SYSTEMD, shell, deployment, node).inspect()
+
+
+@pytest.mark.parametrize("kind", [SupervisorKind.DOCKER])
 def test_a_supervisor_that_is_not_there_yet_is_refused_with_what_to_do(kind: SupervisorKind) -> None:
     deployment = deployments.mori_1p1d()
     node = next(iter(deployment.nodes.values()))
