@@ -13,11 +13,13 @@ from pdctl.ssh.program import NodeProgram
 from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act, look_request
 from pdctl.supervisors.bundle import LOOK, node_program
 from pdctl.supervisors.ports import LogLine
-from pdctl.supervisors.systemd_logs import unit_journal
+from pdctl.supervisors.resumed_log import resumed_log
 from pdctl.supervisors.systemd_records import systemd_status, systemd_stop_report, systemd_view
 from pdctl.supervisors.unit_records import start_request
 
 SYSTEM_ROOT = "/var/lib/pdctl"
+FOLLOW = ("systemd_journal_on_node", "systemd_follow_on_node")
+"""What prints a unit's journal on its node."""
 
 
 class SystemdSupervisor:
@@ -60,7 +62,7 @@ class SystemdSupervisor:
             await act(self._shell, systemd_program("forget"), request, subject=units[0])
 
     def logs(self, unit: str, *, lines: int, follow: bool) -> AbstractAsyncContextManager[AsyncIterator[LogLine]]:
-        return unit_journal(self._shell, unit=unit, lines=lines, follow=follow)
+        return resumed_log(self._shell, FOLLOW, {"unit": unit, "lines": lines, "follow": follow})
 
 
 _LOOK = (*LOOK, "systemd_command_on_node", "systemd_journal_on_node", "systemd_unit_on_node")

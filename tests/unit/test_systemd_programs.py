@@ -14,7 +14,7 @@ from pdctl.model.role import UnitKind
 from pdctl.model.unit import Labels
 from pdctl.supervisors.bundle import bundle
 from pdctl.supervisors.node_state_on_node import Refusal
-from pdctl.supervisors.systemd import systemd_program
+from pdctl.supervisors.systemd import FOLLOW, systemd_program
 from pdctl.supervisors.systemd_command_on_node import described
 from pdctl.supervisors.systemd_journal_on_node import message_of
 from pdctl.supervisors.systemd_look_on_node import inspect
@@ -23,8 +23,7 @@ from pdctl.supervisors.unit_records import labels_to_json
 from tests.unit.test_supervisor_programs import imported
 
 ACTIONS = ["inspect", "take", "forget", "start", "stop"]
-FOLLOW = bundle("systemd_journal_on_node", "systemd_follow_on_node")
-SOURCES = [*(systemd_program(action).source for action in ACTIONS), FOLLOW]
+SOURCES = [*(systemd_program(action).source for action in ACTIONS), bundle(*FOLLOW)]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=[*ACTIONS, "follow"])
