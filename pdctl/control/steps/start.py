@@ -8,7 +8,7 @@ from typing import Any
 
 from pdctl.control.steps.context import RunContext
 from pdctl.engines.engine import render
-from pdctl.errors import ConnectionLost, DeadlineExceeded, InstanceError, PdctlError
+from pdctl.errors import ConnectionLost, DeadlineExceeded, InstanceError, PdctlError, Unreachable
 from pdctl.model.launch import Process
 from pdctl.model.unit import Restart, UnitSpec, UnitState, UnitStatus
 from pdctl.plan.steps import Step
@@ -51,7 +51,15 @@ async def _start_part(ctx: RunContext, process: Process) -> UnitStatus:
 
 async def _reconcile(ctx: RunContext, process: Process, error: PdctlError) -> UnitStatus:
     """The start was sent and its answer lost: look what is, never start blindly again."""
-    view = await ctx.cluster.look(process.node)
+    try:
+        view = await ctx.cluster.look(process.node)
+    except Unreachable as gone:
+        raise ConnectionLost(
+            process.node,
+            f"the answer to the start of {process.labels.instance} was lost, and {process.node} cannot be asked: "
+            f"{gone.cause}",
+            hint="it may run: the next `pdctl up` adopts it, or starts it if it does not",
+        ) from error
     for unit in view.units:
         if unit.labels == process.labels and unit.state is UnitState.RUNNING:
             return unit
