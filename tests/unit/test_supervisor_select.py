@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pdctl.errors import CommandFailed, PlanRefused
+from pdctl.errors import CommandFailed
 from pdctl.model.role import SupervisorKind
 from pdctl.ssh.fake import FakeShell
 from pdctl.ssh.local import LocalShell
@@ -24,20 +24,12 @@ async def test_process_keeps_its_state_where_the_deployment_says(tmp_path: Path)
     assert (await supervisor.inspect()).node == node.name
 
 
-async def test_systemd_asks_for_root() -> None:
+@pytest.mark.parametrize("kind", [SupervisorKind.SYSTEMD, SupervisorKind.DOCKER])
+async def test_what_keeps_the_whole_machines_units_asks_for_root(kind: SupervisorKind) -> None:
     deployment = deployments.mori_1p1d()
     node = next(iter(deployment.nodes.values()))
     shell = FakeShell(node.name)
     shell.answer(["env"], stderr=b"sudo: a password is required", status=1)
     shell.answer(["id", "-un"], stdout=b"ops")
     with pytest.raises(CommandFailed, match="sudo wants a password"):
-        await supervisor_for(SupervisorKind.SYSTEMD, shell, deployment, node).inspect()
-
-
-@pytest.mark.parametrize("kind", [SupervisorKind.DOCKER])
-def test_a_supervisor_that_is_not_there_yet_is_refused_with_what_to_do(kind: SupervisorKind) -> None:
-    deployment = deployments.mori_1p1d()
-    node = next(iter(deployment.nodes.values()))
-    with pytest.raises(PlanRefused, match=kind.value) as caught:
-        supervisor_for(kind, LocalShell(node.name), deployment, node)
-    assert "process" in caught.value.hint
+        await supervisor_for(kind, shell, deployment, node).inspect()
