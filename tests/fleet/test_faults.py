@@ -170,4 +170,3 @@ async def test_once_the_causes_are_mended_up_brings_the_rest_and_leaves_the_soun
     after = launches(seen)
     for name in (*(f"{node}.main.0" for node in SOUND), "router", "registrar"):
         assert after[name] == before[name]
-    (await operator.pdctl("down", "--now", "--json")).expect(0)
