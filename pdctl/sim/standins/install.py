@@ -27,6 +27,8 @@ def install_tools(directory: Path) -> None:
         program = f"import sys; sys.argv[0] = {tool!r}; from pdctl.sim.standins.{module} import main; main()"
         _script(directory / tool, f'{python} -c {shlex.quote(program)} "$@"')
     _script(directory / "hostname", 'printf "%s\\n" "$PDCTL_SIM_HOSTNAME"')
+    # An interpreter, as nodes have: the machine's own python3 may be a version manager's shim, slow as ten of these.
+    (directory / "python3").symlink_to(Path(sys.executable).resolve())
 
 
 def _script(path: Path, command: str) -> None:
