@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pdctl.control.builds import differing_builds
 from pdctl.control.cluster import Cluster
 from pdctl.control.observe import observe
 from pdctl.control.ports import NotAnswering
@@ -100,7 +101,7 @@ async def status(cluster: Cluster) -> ClusterStatus:
         tuple(views),
         services,
         strays,
-        membership.alerts if membership else (),
+        (*(membership.alerts if membership else ()), *differing_builds(observed)),
         {name: trouble.cause for name, trouble in observed.unreachable.items()},
         membership.age_s if membership else None,
     )

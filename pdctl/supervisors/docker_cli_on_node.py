@@ -6,6 +6,7 @@ image committed from one of ours inherits the labels, but cannot have the name. 
 
 import calendar
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -105,6 +106,7 @@ def shown_container(found: "Facts") -> "Facts":
         "stop_s": config.get("StopTimeout") or 10,  # docker's and podman's own
         "started_at": unix_time(found["State"].get("StartedAt") or ""),
         "finished_at": unix_time(found["State"].get("FinishedAt") or ""),
+        "log_at": written_at(found.get("LogPath") or ""),
         "state": state,
         "endpoint": labels.get(LABEL + "endpoint", ""),
         "incarnation": labels.get(LABEL + "incarnation", ""),
@@ -135,6 +137,14 @@ def is_live(shown: "Facts | None") -> bool:
 def has_run(shown: "Facts | None") -> bool:
     """Whether its main process was ever started; a `run` that was cut short leaves one that was not."""
     return shown is not None and shown["started_at"] > 0
+
+
+def written_at(path: str) -> int:
+    """When a log was last written to, in Unix microseconds; 0 where that cannot be seen."""
+    try:
+        return os.stat(path).st_mtime_ns // 1000
+    except OSError:
+        return 0
 
 
 def unix_time(text: str) -> float:

@@ -109,6 +109,7 @@ def _readable(facts: Facts) -> UnitStatus:
         exit=evidence,
         endpoint=printable(shown["endpoint"]),
         image=printable(shown["image"]),
+        log_bytes=int(shown["log_at"]),
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Guard = Callable[[str], None]
 
 GRACE_S = 2.0  # SIGTERM to SIGKILL for what the container engine has lost sight of
-KILL_WAIT_S = 20.0  # past the unit's own budget: SIGKILL, and how long that takes
+FORCE_WAIT_S = 20.0  # past the unit's own budget: SIGKILL, and how long that takes
 KILLED = 128 + 9
 
 
@@ -68,7 +68,7 @@ def stop_container(unit: Container, now: bool) -> None:
     """The container engine's own stop, which goes on if we are killed. It is asked by id: never another's."""
     if is_live(unit.shown) and unit.shown is not None:
         hurry = ["--time=0"] if now else []  # else the budget that the container was made with
-        wait_s = KILL_WAIT_S + (0 if now else unit.shown["stop_s"])
+        wait_s = FORCE_WAIT_S + (0 if now else unit.shown["stop_s"])
         try:
             cli("stop", *hurry, unit.shown["id"], wait_s=wait_s)
         except Refusal:  # it hangs with what hangs in the kernel; the look below tells
