@@ -1,0 +1,133 @@
+"""Real vLLM engines on simulated nodes: three SSH servers on loopback, and an inventory that starts vLLM on them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.fleet.command import Done, Json
+from tests.fleet.site import Site, simulated_nodes
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = Path(os.environ.get("PDCTL_TEST_VLLM", ROOT / ".venv-vllm"))
+"""Where `tests/real/install.sh` put vLLM and the tiny model."""
+
+MODEL = "tiny"
+CLUSTER = "real"
+UP_S = 400.0
+"""For a command that starts engines: three of them on two busy cores were seen to need 160 s."""
+
+BLOCK_TOKENS = 32  # 16 dies at start-up on CPU (vLLM 0.32)
+KV_BYTES_PER_TOKEN = 2 * 2 * 2 * 32 * 4
+"""Of tiny_model.py: K and V, 2 layers, 2 KV heads of 32 float32 each."""
+
+ENV = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "UCX_NET_DEVICES": "lo",
+    "UCX_TLS": "tcp,self,sm",
+}
+ARGS = {
+    "max-model-len": 1024,
+    "max-num-seqs": 16,
+    "enforce-eager": True,
+    "dtype": "float32",
+    "num-gpu-blocks-override": 256,
+    "block-size": BLOCK_TOKENS,
+    "enable-server-load-tracking": True,
+}
+
+
+def on_real_vllm(document: Json) -> None:
+    """Edit a simulated fleet's inventory: the engine is vLLM on CPU, one GPU's worth a node, KV by NIXL."""
+    document["cluster"] = CLUSTER
+    document["model"] = {"name": MODEL, "path": str(VENV / "tiny-model")}
+    document["engine"] = {
+        "kind": "vllm",
+        "version": "0.32",
+        "supervisor": "process",
+        "python": str(VENV / "bin/python"),
+        "env": ENV,
+        "args": ARGS,
+    }
+    document["kv"] = {"connector": "nixl", "buffer_device": "cpu"}
+    for role in ("prefill", "decode"):
+        document["pools"][role] = {"role": role, "parallel": {"tp": 1}, "min_instances": 1}
+    for node in document["nodes"].values():
+        node |= {"gpus": 1, "nics": 0, "gpu": "cpu"}
+    document["budgets"] = {"ready": "300s", "drain": "120s", "settle": "1s", "shutdown": "60s", "stop": "75s"}
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the run is asked to print at its end: lines, in the order in which they came about."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The nodes, and the operator whose inventory starts vLLM on them."""
+
+    site: Site
+    figures: Figures
+
+    async def timed(self, *argv: str) -> Done:
+        """Run `pdctl ... --json` to a good end, and note how long it and its engines' starts took."""
+        begun_s = time.monotonic()
+        done = (await self.site.operator.pdctl(*argv, "--json", deadline_s=UP_S)).expect(0)
+        self.figures.add(f"pdctl {' '.join(argv)}: {time.monotonic() - begun_s:.1f} s{_step_times(done)}")
+        return done
+
+    async def status(self) -> Json:
+        return (await self.site.operator.pdctl("status", "--json")).document
+
+    @property
+    def router_url(self) -> str:
+        return self.site.router_url
+
+
+def _step_times(done: Done) -> str:
+    """How long each step that is worth a word took, as its events tell."""
+    return ""
+
+
+@contextmanager
+def vllm_nodes(directory: Path, figures: Figures) -> Iterator[Stack]:
+    """Three nodes for 1P2D; whatever runs on them ends with the context."""
+    with simulated_nodes(directory, "--layout", "1P2D", "--cluster", CLUSTER) as site:
+        home = directory / "operator"
+        home.mkdir()
+        operator = site.with_inventory(home, on_real_vllm)
+        yield Stack(Site(site.nodes, operator), figures)
+
+
+async def metrics_of(instance: Json) -> str:
+    """The text of an engine's `/metrics`, by its view in a status."""
+    async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
+        answer = await client.get(f"http://{instance['endpoint']}/metrics")
+        answer.raise_for_status()
+        return answer.text
+
+
+async def complete(url: str, body: Json) -> Json:
+    """One buffered completion."""
+    async with httpx.AsyncClient(timeout=120.0, trust_env=False) as client:
+        answer = await client.post(f"{url}/v1/completions", json={"model": MODEL, "temperature": 0, **body})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
