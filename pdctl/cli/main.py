@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +14,7 @@ import click
 
 from pdctl import __version__
 from pdctl.cli.global_options import with_global_options
+from pdctl.cli.silence import silence_stdout
 from pdctl.errors import PdctlError, UsageError
 
 COMMANDS = {
@@ -35,6 +35,10 @@ COMMANDS = {
 }
 
 
+class ReaderGone(Exception):
+    """Whoever read our output went away. click would end a BrokenPipeError with 1, which means failure here."""
+
+
 class LazyGroup(click.Group):
     """Finds a command's module by its name when it is invoked; help needs only the table."""
 
@@ -48,6 +52,12 @@ class LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)
         return with_global_options(command)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -94,9 +104,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = UsageError.exit_code
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        # The reader went (`pdctl status | head`): nothing more can be said, and Python must not try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
+        silence_stdout()
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
 

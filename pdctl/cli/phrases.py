@@ -89,7 +89,7 @@ def _end(event: RunEnded) -> str:
     counts = [(event.done, "done"), (event.failed, "failed"), (event.skipped, "skipped")]
     told = ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing to do"
     status = f", exit status {event.exit_code}" if event.exit_code else ""
-    text = f"; {event.text}" if event.text else ""
+    text = f"; {event.text}" if event.text and event.text != told else ""
     return f"{event.command}: {told} in {duration(event.took_s)}{status}{text}"
 
 

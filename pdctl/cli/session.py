@@ -12,11 +12,13 @@ import click
 
 from pdctl.cli.global_options import Globals
 from pdctl.cli.render import renderer
+from pdctl.cli.silence import silence_stdout
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
 from pdctl.control.journal import Session, new_run_id
 from pdctl.control.opened import Opened, open_cluster
 from pdctl.errors import Interrupted, UsageError
+from pdctl.model.events import Event
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,7 +45,8 @@ def change(
 ) -> int:
     """Run a use case that changes the cluster, shown by the view that the options ask for. Returns its exit code.
 
-    The first SIGINT, SIGTERM or SIGHUP stops at the next safe point, the second at once.
+    The first SIGINT, SIGTERM or SIGHUP stops at the next safe point, the second at once. A reader of the output that
+    goes away counts as one signal: nobody would see what happens.
     """
     refuse_read_only(options, command)
     run = new_run_id()
@@ -63,8 +66,16 @@ def change(
                 run=run,
                 cluster=opened.deployment.cluster,
             )
+
+            def show(event: Event) -> None:
+                try:
+                    view(event)
+                except BrokenPipeError:
+                    silence_stdout()
+                    interrupt.ask("the reader of the output went away")
+
             with view:
-                return await act(opened, Session(view, interrupt, run))
+                return await act(opened, Session(show, interrupt, run))
 
     try:
         return asyncio.run(body())

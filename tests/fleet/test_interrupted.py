@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.command import Json, Operator, Running
+from tests.fleet.command import PDCTL, Json, Operator, Running
 from tests.fleet.requests import completion
 from tests.fleet.site import Site, alive, launches, simulated_nodes, status
 
@@ -81,6 +81,20 @@ async def test_ctrl_c_while_engines_load_says_how_to_go_on_and_a_rerun_does(oper
     (await operator.pdctl("up", "--json")).expect(0)
     seen = await status(operator)
     assert (seen["serving"], of_instances(seen)) == (True, launched)
+
+
+HEAD = '{ "$0" up --json; echo $? >"$1"; } | head -n 16 >/dev/null'
+
+
+async def test_up_into_a_pipe_whose_reader_goes_away_stops_in_order_and_a_rerun_goes_on(
+    operator: Operator, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    shell = await asyncio.create_subprocess_exec("/bin/sh", "-c", HEAD, PDCTL, code, env=operator.environment())
+    assert await shell.wait() == 0
+    assert code.read_text() == "130\n", "not 0: the cluster is not up"
+    (await operator.pdctl("up", "--json")).expect(0)
+    assert (await status(operator))["serving"]
 
 
 async def test_a_second_operator_is_told_who_holds_the_cluster_and_may_still_look(
