@@ -1,10 +1,12 @@
 """What `pdctl up` adds to the start of engines that need a fixed time, and what `pdctl --help` costs.
 
-    python benchmarks/bringup.py [--cases 1 5 32 4x8] [--startup 20] [--runs 1]
+    python benchmarks/bringup.py [--instances 1 5 32 4x8] [--startup 20] [--runs 1]
 
-A case is a number of nodes with one instance each (1: a colocated one, 5: 2P3D, 32: 12P20D) or NODESxINSTANCES. The
-nodes are simulated ones on this machine, so what their SSH servers and 32 engine processes cost competes with pdctl for
-the same cores; that of the nodes is printed beside pdctl's own, in CPU seconds, which other load disturbs least.
+One instance is a colocated one, more are split (5: 2P3D, 32: 12P20D), each on a node of its own; 4x8 is four nodes with
+eight each. The nodes are simulated ones on this machine: what their SSH servers, and 32 starts of Python for every
+round of questions to all nodes, cost competes with pdctl for the same cores. So the nodes' share is printed beside
+pdctl's own, in CPU seconds, which other load disturbs least; and what was added also as a multiple of the floor: one
+login and one `true` on every node.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def main() -> int:
     print(f"pdctl --help: {help_s:.3f} s of CPU, {help_s / HELP_AIM_S:.2f} of the aim ({HELP_AIM_S} s)\n")
     print(HEADER)
     failed = False
-    for case in options.cases:
+    for case in options.instances:
         runs = [run_once(case, options) for _ in range(options.runs)]
         for run in runs:
             print(row(case, run, options.startup), flush=True)
@@ -53,7 +55,8 @@ def main() -> int:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="what pdctl adds to the start of engines")
-    parser.add_argument("--cases", nargs="+", type=parse_case, default=[parse_case(name) for name in ("1", "5", "32")])
+    default = [parse_case(name) for name in ("1", "5", "32")]
+    parser.add_argument("--instances", nargs="+", type=parse_case, default=default, help="like 32, or 4x8")
     parser.add_argument("--startup", type=float, default=20.0, help="what every engine needs, in seconds")
     parser.add_argument("--runs", type=int, default=1, help="of every case")
     parser.add_argument("--trace", type=Path, help="file that gets the last run's events, with their times")
@@ -62,9 +65,6 @@ def parse_options() -> argparse.Namespace:
 
 def run_once(case: Case, options: argparse.Namespace) -> Measured:
     """One bring-up on fresh nodes, in a directory of its own."""
-    # A node's python3 is an interpreter; on developers' machines it may be a slow shim of a version manager.
-    interpreter = Path(sys.executable).resolve().parent
-    os.environ["PATH"] = f"{interpreter}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory(prefix="pdctl-bringup-") as directory:
         run, watched = asyncio.run(measure(case, Path(directory), options.startup))
     if options.trace:
@@ -101,6 +101,7 @@ COLUMNS = (
     ("nodes", 6),
     ("dial", 5),
     ("exec", 5),
+    ("floors", 7),
     ("MiB", 4),
     ("load", 5),
 )
@@ -112,7 +113,8 @@ how much longer than told the engines took to open their ports (theirs, not pdct
 to the last seen /health. canary, member, proof: from there to the last proven pair, the last registration, the
 completion through the router. exit: from there to the end of the command.
 cpu: of pdctl. nodes: of the simulated nodes' SSH servers and all that ran through them but for engines. dial, exec: the
-same machine's floor: logging in to every node at once, and one `true` on every node at once. MiB: pdctl's peak.
+same machine's floor: logging in to every node at once, and one `true` on every node at once; floors: added by both.
+MiB: pdctl's peak. load: the machine's load average before; repeat when it is quiet.
 """
 
 
@@ -126,6 +128,7 @@ def row(case: Case, run: Measured, startup_s: float) -> str:
         f"{run.nodes_cpu_s:.2f}",
         f"{run.dial_s:.2f}",
         f"{run.exec_s:.2f}",
+        f"{(run.wall_s - startup_s) / (run.dial_s + run.exec_s):.0f}x",
         f"{run.peak_bytes >> 20}",
         f"{run.load:.1f}",
     ]
