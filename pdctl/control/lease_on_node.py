@@ -113,4 +113,5 @@ def main() -> None:
     serve(lines, root, float(hello["timeout_s"]))
 
 
-main()
+if __name__ == "__main__":
+    main()
