@@ -82,6 +82,20 @@ async def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path: Path, dies: An
     await wait_until(lambda: not seen.left(), END_S, what=f"killed {moment}: {'; '.join(seen.left())}")
 
 
+async def test_a_second_ctrl_c_waits_for_no_drain_and_nothing_is_left_either(tmp_path: Path) -> None:
+    async with Operator(tmp_path).starts(*SMALL) as demo:
+        await dies_in_load(demo, random.Random())
+        fleet = fleet_below(demo.pid)
+        assert fleet is not None
+        seen = traces(fleet)
+        demo.send(signal.SIGINT)
+        await demo.until(lambda line: line.get("command") == "down", "the start of `down`")
+        demo.send(signal.SIGINT)
+        done = (await demo.end()).expect(130)
+    assert [event["command"] for event in done.events("run_ended")] == ["up"], "`down` was not waited for"
+    await wait_until(lambda: not seen.left(), END_S, what="; ".join(seen.left()))
+
+
 async def test_a_demo_that_is_stopped_by_ctrl_c_takes_all_down_first(tmp_path: Path) -> None:
     async with Operator(tmp_path).starts(*SMALL) as demo:
         await dies_in_load(demo, random.Random())

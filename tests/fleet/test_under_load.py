@@ -37,7 +37,8 @@ async def test_down_lets_answers_in_flight_end_whole_and_refuses_new_requests(se
     load = asyncio.create_task(load_until(serving.router_url, down.is_set, osl=200))
     try:
         async with serving.operator.starts("down", "--json") as running:
-            await running.until(lambda line: line["event"] == "step_done" and line["action"] == "drain", "a drain")
+            for _ in range(5):
+                await running.until(lambda line: line["event"] == "step_done" and line["action"] == "fence", "a fence")
             refused = await completion(serving.router_url)
             done = await running.end()
     finally:
