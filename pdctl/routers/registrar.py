@@ -24,7 +24,7 @@ from pdctl.routers.registrar_wire_on_node import FAILURES, Json, announce, http,
 
 SCHEMA = 1
 ROUND_S = 1.0  # between registrations: vllm-router 0.1.17 forgets a member 4.25-4.75 s after its last one (measured)
-RETRY_S = 0.25  # while the router cannot be reached
+RETRY_S = 0.25  # while the router cannot be reached, or a new member's first good health answer is awaited
 LOOK_S = 0.05  # between two looks at the members file
 TAKEN_S = 3.0  # a member counts as registered for that long after the router took it: well inside the router's TTL
 LEAVING = Health(0.0)  # stands for the polls of a former member that the router still lists
@@ -130,6 +130,7 @@ class Registrar:
         self._sent: Dict[str, float] = {}  # when the router may last have read a registration
         self._taken: Dict[str, float] = {}  # when it is known to have read one
         self._listed: Dict[str, str] = {}  # mode `admin`: url -> name of what is on the router's list
+        self._waiting = False  # mode `admin`: some member is not on the router's list yet
         self._shown: Dict[str, Tuple[bool, float]] = {}
         self._router = (False, time.time(), "not tried yet")
         self._withheld: Set[str] = set()
@@ -177,6 +178,7 @@ class Registrar:
         for url in set(wanted) - listed:  # the call waits for the worker's health: ask for healthy ones only
             if self._health[wanted[url]].good and http("POST", router, "/add_worker?url=" + url)[0] == 200:
                 listed.add(url)
+        self._waiting = not set(wanted) <= listed
         self._listed.update((url, name) for url, name in wanted.items() if url in listed)
         self._taken = {name: time.monotonic() for name in self._listed.values()}
         self._sent.update(self._taken)
@@ -249,11 +251,11 @@ class Registrar:
         }
 
     def run(self) -> None:
-        """For ever: a round each second, at once when the members file changes, sooner while the router is away."""
+        """For ever: a round each second, at once when the members file changes, sooner while something is awaited."""
         while True:
             begun, seen = time.monotonic(), self._roster.signature()
             self.round()
-            pause = ROUND_S if self._router[0] else RETRY_S
+            pause = ROUND_S if self._router[0] and not self._waiting else RETRY_S
             while time.monotonic() - begun < pause and self._roster.signature() == seen:
                 time.sleep(LOOK_S)
 
