@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -32,13 +33,23 @@ class Owned:
     directory: Path
     members: frozenset[psutil.Process]
     namespaces: frozenset[str]
+    seen_s: float
     mounts: str
     links: frozenset[str]
+
+    def _holders(self) -> list[psutil.Process]:
+        """Every process in a namespace of the lab's. The kernel gives a dead namespace's number to the next one, so a
+        process that is younger than the look at the lab holds another lab's."""
+        return [
+            process
+            for process in psutil.process_iter()
+            if _namespaces(process.pid) & self.namespaces and _created_s(process) < self.seen_s
+        ]
 
     def left(self) -> list[str]:
         """What there still is of it, in words."""
         alive = [f"process {process}" for process in self.members if process.is_running()]
-        held = [f"namespace {name}" for name in self.namespaces & set().union(*map(_namespaces, psutil.pids()))]
+        held = [f"{process} in its namespaces" for process in self._holders()]
         groups = [f"cgroup {path}" for path in _cgroups(self.cgroup)]
         mounts = [f"mount {line}" for line in _mounts().splitlines() if line not in self.mounts]
         links = [f"link {name}" for name in _links() - self.links]
@@ -71,6 +82,7 @@ def owned() -> Iterator[Owned]:
                 Path(said["directory"]),
                 members,
                 frozenset(theirs),
+                time.time(),
                 mounts,
                 links,
             )
@@ -139,6 +151,14 @@ def _runs_in(process: psutil.Process, namespaces: frozenset[str]) -> bool:
     return process.is_running() and bool(_namespaces(process.pid) & namespaces)
 
 
+def _created_s(process: psutil.Process) -> float:
+    """Unix time of its start; infinity for one that is gone."""
+    try:
+        return process.create_time()
+    except psutil.NoSuchProcess:
+        return math.inf
+
+
 def _namespaces(pid: int) -> set[str]:
     found = set()
     for kind in _KINDS:
@@ -153,8 +173,12 @@ def _cgroups(name: str) -> list[Path]:
 
 
 def _mounts() -> str:
-    return Path("/proc/self/mounts").read_text()
+    """This machine's mounts of the kinds that a lab makes; others may come and go."""
+    lines = Path("/proc/self/mounts").read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if any(place in line for place in ("/run/lab", "/run/netns", "pdctl-lab-")))
 
 
 def _links() -> frozenset[str]:
-    return frozenset(path.name for path in Path("/sys/class/net").iterdir())
+    """This machine's links of the names that a lab makes."""
+    names = {path.name for path in Path("/sys/class/net").iterdir()}
+    return frozenset(names & {"br0", "v1", "v2"})

@@ -128,7 +128,7 @@ async def test_sshd_dies_on_a_host_that_serves(tmp_path: Path) -> None:
         assert (await status(tmp_path, inventory))["h2.main.0"] == "unknown"
         up = await pdctl(tmp_path, inventory, "up")
         assert up.status == 4
-        assert up.events("step_started") == []
+        assert up.events("step_started") == [], up.stdout
         assert await engines(host) == 1
         await host.run("/usr/sbin/sshd", "-E", "/var/log/sshd.log")
         assert set((await status(tmp_path, inventory)).values()) == {"serving"}
