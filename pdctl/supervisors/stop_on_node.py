@@ -5,7 +5,7 @@ import signal
 import time
 
 from pdctl.supervisors.node_state_on_node import Locked, write_json
-from pdctl.supervisors.proc_on_node import describe, is_alive, send, stat_of, sweep, wait_gone
+from pdctl.supervisors.proc_on_node import describe, is_alive, send, sweep, wait_gone
 from pdctl.supervisors.unit_log_on_node import tail_lines
 from pdctl.supervisors.unit_on_node import EVIDENCE_LINES, Unit
 
@@ -70,8 +70,7 @@ def stop_without_keeper(unit: Unit, stop_s: float) -> "Facts":
         return {main[0]: main[1]} if main is not None and is_alive(*main) else {}
 
     if main_alive() and stop_s > 0:
-        session = {pid: start for pid, start in unit.remains().items() if in_session(pid, main_alive())}
-        send(session, signal.SIGTERM)
+        send(main_alive(), signal.SIGTERM)  # not to its workers, as in the keeper
         wait_gone(main_alive, stop_s)
     if main_alive():
         forced = True
@@ -100,8 +99,3 @@ def write_if_possible(path: str, value: "Facts") -> None:
         write_json(path, value, durable=False)
     except OSError:
         return
-
-
-def in_session(pid: int, leader: "dict[int, int]") -> bool:
-    stat = stat_of(pid)
-    return stat is not None and stat.session in leader

@@ -32,6 +32,25 @@ print("ready", flush=True)
 time.sleep(600)
 """
 
+# A leader that drains at SIGTERM and then ends its worker, and a worker that is of no use any more once it is told.
+DRAINING = """
+import os, signal, sys, time
+worker = os.fork()
+if worker == 0:
+    signal.signal(signal.SIGTERM, lambda *_: (print("worker lost", flush=True), os._exit(1)))
+    print("worker ready", flush=True)
+    time.sleep(600)
+def drain(*_):
+    time.sleep(0.3)
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    print("drained", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+print("leader ready", flush=True)
+time.sleep(600)
+"""
+
 
 @asynccontextmanager
 async def supervising(root: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProcessSupervisor]:

@@ -42,7 +42,7 @@ async def supervisor(root: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 class TestLife:
     async def test_a_unit_starts_is_seen_with_its_labels_and_stops(self, supervisor: ProcessSupervisor) -> None:
         port = free_port()
-        spec = replace(shell_unit("sleep 600"), ports=(port,))
+        spec = replace(shell_unit("exec sleep 600"), ports=(port,))
         started = await supervisor.start(spec, epoch=1)
         assert (started.state, started.labels) == (UnitState.RUNNING, spec.labels)
         assert started.endpoint == f"127.0.0.1:{port}"

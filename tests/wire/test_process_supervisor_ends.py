@@ -18,7 +18,7 @@ from pdctl.errors import InstanceError
 from pdctl.model.unit import UnitSpec, UnitState
 from pdctl.supervisors.process import ProcessSupervisor
 from tests.waiting import wait_until
-from tests.wire.process_rig import STUBBORN, UNIT, ended, kill_keeper, log_says, seen, supervising
+from tests.wire.process_rig import DRAINING, STUBBORN, UNIT, ended, kill_keeper, log_says, seen, supervising
 from tests.wire.units import (
     CLUSTER,
     command_lines_holding,
@@ -66,6 +66,20 @@ class TestHowItEnded:
         after = await seen(supervisor)
         assert after.state is UnitState.EXITED
         assert after.exit is not None and after.exit.forced and after.exit.leftovers == 1
+
+    @pytest.mark.parametrize("keeper", ["lives", "killed"])
+    async def test_a_stop_leaves_workers_alone_until_their_leader_has_drained(
+        self, supervisor: ProcessSupervisor, root: Path, keeper: str
+    ) -> None:
+        await supervisor.start(python_unit(DRAINING), epoch=1)
+        for who in ("leader", "worker"):
+            await log_says(root, f"{who} ready")
+        if keeper == "killed":
+            kill_keeper(root)
+        report = await supervisor.stop(UNIT, epoch=1)
+        assert (report.gone, report.forced, report.leftovers) == (True, False, 0)
+        log = (root / CLUSTER / "units" / UNIT / "log").read_text()
+        assert "drained" in log and "worker lost" not in log
 
     async def test_stop_now_does_not_wait_for_the_budget(self, supervisor: ProcessSupervisor, root: Path) -> None:
         await supervisor.start(python_unit(STUBBORN, stop_s=600), epoch=1)
