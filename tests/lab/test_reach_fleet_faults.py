@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 from tests.lab.cheap import Cheap
@@ -133,3 +134,34 @@ async def test_sshd_dies_on_a_host_that_serves(tmp_path: Path) -> None:
         await host.run("/usr/sbin/sshd", "-E", "/var/log/sshd.log")
         assert set((await status(tmp_path, inventory)).values()) == {"serving"}
         assert (await down(tmp_path, inventory)).status == 0
+
+
+async def test_a_straggler_delays_nobody_else(tmp_path: Path) -> None:
+    async with Lab(5, Cheap()) as lab:
+        slow = lab.hosts["h3"]
+        await slow.run("sh", "-c", "printf '#!/bin/sh\\nexec sleep 61\\n' >/usr/local/bin/probe")
+        for host in lab.hosts.values():
+            if host is not slow:
+                await host.run("sh", "-c", "printf '#!/bin/sh\\nhostname\\n' >/usr/local/bin/probe")
+            await host.run("chmod", "755", "/usr/local/bin/probe")
+        inventory = write_inventory(tmp_path, lab, Wanted(decode=4))
+        began = time.monotonic()
+        said = await pdctl(tmp_path, inventory, "exec", "-t", "3", "--", "probe")
+        assert time.monotonic() - began < 15.0
+        assert said.status == 3
+        results = said.events("exec")
+        assert sorted(one["node"] for one in results[:4]) == ["h1", "h2", "h4", "h5"]
+        assert [one["stdout"].strip() for one in results[:4]] == [one["node"] for one in results[:4]]
+        assert results[4]["node"] == "h3"
+        assert results[4]["status"] is None
+        assert "took longer than 3 s" in results[4]["trouble"]
+        assert await _gone(slow, "sleep 61")  # `timeout -k` there: SSH would have left it running
+
+
+async def _gone(host: LabHost, command: str, deadline_s: float = 15.0) -> bool:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if command not in await host.run("ps", "-eo", "args"):
+            return True
+        await asyncio.sleep(0.1)
+    return False
