@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lab lab-test lint format lock clean bench-bringup
+.PHONY: help setup demo test lab lab-test lint format lock clean bench-bringup bench-fanout
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -52,5 +52,9 @@ lock: setup  ## resolve pyproject.toml again into requirements-dev.lock
 bench-bringup: setup  ## what pdctl adds to the start of 1, 5 and 32 engines
 	$(BIN)/python benchmarks/bringup.py
 
+bench-fanout: setup  ## `pdctl exec` against ansible, pyinfra and pdsh on 16, 64 and 256 SSH servers
+	benchmarks/install_fanout_tools.sh .venv-fanout
+	$(BIN)/python benchmarks/ssh_fanout.py --venv .venv-fanout
+
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-fanout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

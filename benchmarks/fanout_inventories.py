@@ -8,6 +8,8 @@ import yaml
 from fanout_hosts import Fleet
 
 CURVE = "curve25519-sha256"
+KEEPALIVE_S = 1.0
+KEEPALIVE_COUNT = 3
 
 
 def pdctl_inventory(fleet: Fleet, hosts: int, known_hosts: Path, path: Path) -> Path:
@@ -17,8 +19,8 @@ def pdctl_inventory(fleet: Fleet, hosts: int, known_hosts: Path, path: Path) -> 
         "identity": str(fleet.identity),
         "known_hosts": str(known_hosts),
         "connect_timeout": "30s",
-        "keepalive": "1s",
-        "keepalive_count": 3,
+        "keepalive": f"{KEEPALIVE_S:g}s",
+        "keepalive_count": KEEPALIVE_COUNT,
     }
     nodes = {
         name(host): {
