@@ -97,6 +97,7 @@ def shown_container(found: "Facts") -> "Facts":
     state = {field: found["State"].get(field) for field in STATE_FIELDS}
     config = found["Config"]
     labels = config.get("Labels") or {}
+    log = found.get("LogPath") or ((found.get("HostConfig") or {}).get("LogConfig") or {}).get("Path") or ""
     shown = {
         "id": found["Id"],
         "name": found["Name"].lstrip("/"),
@@ -106,7 +107,7 @@ def shown_container(found: "Facts") -> "Facts":
         "stop_s": config.get("StopTimeout") or 10,  # docker's and podman's own
         "started_at": unix_time(found["State"].get("StartedAt") or ""),
         "finished_at": unix_time(found["State"].get("FinishedAt") or ""),
-        "log_at": written_at(found.get("LogPath") or ""),
+        "log_at": written_at(log),
         "state": state,
         "endpoint": labels.get(LABEL + "endpoint", ""),
         "incarnation": labels.get(LABEL + "incarnation", ""),

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from pdctl.supervisors.docker_cli_on_node import LABEL, cli, containers_of, is_live, last_of
+from pdctl.supervisors.docker_cli_on_node import LABEL, cli, container_cli, containers_of, is_live, last_of
 from pdctl.supervisors.docker_command_on_node import (
     SECRETS_AT,
     container_labels,
@@ -118,7 +118,8 @@ def image_here(name: str) -> "Facts":
     status, output, error = cli("image", "inspect", "--", name)
     if status:
         if "no such image" in error.lower() or "not known" in error.lower() or "no such object" in error.lower():
-            raise Refusal("image", "the node does not have the image {}".format(name), "`docker pull {}`".format(name))
+            pull = "`{} pull {}` there".format(os.path.basename(container_cli()), name)
+            raise Refusal("image", "the node does not have the image {}".format(name), pull)
         raise Refusal("image", "the image {} cannot be used: {}".format(name, last_of(error)))
     found = json.loads(output)[0]
     config = found.get("Config") or {}

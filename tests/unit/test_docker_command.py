@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdctl.supervisors.docker_command_on_node import (
@@ -101,6 +101,7 @@ def test_a_value_that_is_not_one_line_is_refused_without_being_shown(value: str)
     assert "poison" not in f"{caught.value}{caught.value.hint}"
 
 
+@settings(deadline=None, max_examples=40)  # each is a process
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
 def test_a_secret_comes_through_a_shell_as_it_is(value: str) -> None:
     script = secret_lines({"SECRET": value}) + 'printf %s. "$SECRET"'
