@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.fleet.site import Site, alive, launches, simulated_nodes, status
 
 pytestmark = pytest.mark.fleet
 
-LOADING_S = "4"
+LOADING_S = "3"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,6 @@ async def operator(site: Site) -> AsyncIterator[Operator]:
     """On nodes where nothing runs."""
     yield site.operator
     (await site.operator.pdctl("down", "--now", "--json")).expect(0)
-
-
-def started(name: str) -> str:
-    return f"start:{name}"
 
 
 async def both_started(up: Running) -> dict[str, Json]:
@@ -102,7 +99,8 @@ async def test_a_second_operator_is_told_who_holds_the_cluster_and_may_still_loo
 ) -> None:
     colleague = Operator(tmp_path, operator.inventory)
     async with operator.starts("up", "--json") as first:
-        await both_started(first)
+        pid = (await both_started(first))["n1.main.0"]["pids"][0]
+        os.kill(pid, signal.SIGSTOP)  # it loads for as long as the colleague needs
         second, machine, seen, plan, logs = await asyncio.gather(
             colleague.pdctl("up"),
             colleague.pdctl("down", "--json"),
@@ -110,6 +108,7 @@ async def test_a_second_operator_is_told_who_holds_the_cluster_and_may_still_loo
             colleague.pdctl("plan", "--json"),
             colleague.pdctl("logs", "n1.main.0"),
         )
+        os.kill(pid, signal.SIGCONT)
         done = await first.end()
     assert f"(pid {first.pid}) is running `pdctl up`" in second.expect(75).err
     assert "hint: " in second.err
