@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pdctl.control.autopsy import autopsy
 from pdctl.control.builds import differing_builds
 from pdctl.control.cluster import Cluster
 from pdctl.control.observe import observe
 from pdctl.control.ports import NotAnswering
-from pdctl.control.steps.ready import telling_line
 from pdctl.control.steps.routing import router_url
 from pdctl.control.up import wanted
 from pdctl.model.deployment import Instance
@@ -140,7 +140,7 @@ async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, s
             answers = await _answers(cluster, instance.leader.node, endpoint)
             state, why = _running_state(seen.standing, answers, instance.name, observed, seen.reason)
         case Standing.DOWN:
-            state, why, lines = _ended(unit, seen.reason)
+            state, why, lines = await _ended(cluster, instance, unit, seen.reason)
         case standing:
             state = State(standing.value)
     return UnitView(
@@ -169,15 +169,16 @@ def _running_state(standing: Standing, answers: bool, name: str, observed: Obser
     return (State.SERVING, "") if answers else (State.SILENT, "registered, but does not answer /health")
 
 
-def _ended(unit: UnitStatus | None, reason: str) -> tuple[State, str, tuple[str, ...]]:
+async def _ended(
+    cluster: Cluster, instance: Instance, unit: UnitStatus | None, reason: str
+) -> tuple[State, str, tuple[str, ...]]:
+    """An engine that ended unasked has failed, whatever status it ended with."""
     if unit is None or unit.exit is None:
         return State.DOWN, reason, ()
-    if unit.state is not UnitState.FAILED:
+    if unit.exit.requested and unit.state is not UnitState.FAILED:
         return State.DOWN, reason, unit.exit.last_lines
-    telling = telling_line(unit.exit)
-    swept = f", {unit.exit.leftovers} leftover processes swept" if unit.exit.leftovers else ""
-    why = f"{unit.exit.cause}{swept}"
-    return State.FAILED, f"{why}: {telling}" if telling else why, unit.exit.last_lines
+    found = await autopsy(cluster.engines[instance.leader.node], unit, unit.exit)
+    return State.FAILED, found.why, found.last_lines
 
 
 async def _answers(cluster: Cluster, node: str, endpoint: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -162,10 +162,21 @@ _LAST_ERROR: Final = re.compile(
     r"^(?:\([^)]*\)\s*)?(?:ERROR \S+ \S+ \[[^\]]*\]\s*)?(?P<text>\w*(?:Error|Exception): .+)"
 )
 _NO_CAUSE: Final = "See root cause above"
+_WORKER_DIED: Final = re.compile(r"Worker proc (?P<worker>\S+) died unexpectedly")
+
+
+# What Python and its libraries print while an engine ends (vLLM 0.32).
+_NOISE: Final = re.compile(r"^\s*- (?:leaked |\.\.\. skipped)|nanobind: |resource_tracker: |^See https?://\S+refleaks")
+
+
+def without_noise(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that are not about the end of a Python process as such."""
+    return (line for line in lines if not _NOISE.search(line))
 
 
 def failure_cause(lines: Iterable[str]) -> str | None:
-    """Why an engine died, in one line: a known cause, else the first exception its log names; None if neither."""
+    """Why an engine died, in one line: a known cause, else what came first of a worker's death and an exception (a
+    worker that failed is said to have died, and one that was killed leads to exceptions); None if there is neither."""
     kept = [line.strip() for line in lines]
     for cause, pattern in _CAUSES.items():
         for line in kept:
@@ -174,6 +185,8 @@ def failure_cause(lines: Iterable[str]) -> str | None:
                 detail = match.groupdict().get("detail")
                 return f"{cause}: {detail}" if detail else cause
     for line in kept:
+        if died := _WORKER_DIED.search(line):
+            return f"worker process {died['worker']} died unexpectedly"
         match = _LAST_ERROR.match(line)
         if match and _NO_CAUSE not in line:
             return match["text"][:200]

@@ -22,6 +22,12 @@ from pdctl.model.role import SupervisorKind
 SHUTDOWN_TIMEOUT_SINCE: Final = (0, 18)
 """`--shutdown-timeout`: drain on SIGTERM instead of aborting what runs. Absent in vLLM 0.16, present in 0.18.1."""
 
+QUIET_ACCESS_LOG_SINCE: Final = (0, 16)
+"""`--disable-access-log-for-endpoints` (vLLM pull request 30011)."""
+
+_POLLED: Final = "/health,/metrics"
+"""Asked for about twice a second: logged, these lines would push an engine's last words out of every tail."""
+
 FORBIDDEN_ENV: Final = frozenset({"VLLM_SERVER_DEV_MODE", "VLLM_PORT"})
 """Never passed on: dev mode opens unauthenticated control endpoints, for VLLM_PORT see above."""
 
@@ -47,6 +53,8 @@ def arguments(deployment: Deployment, instance: Instance, index: int, ports: Por
     if index == 0:
         words += option("host", deployment.nodes[instance.leader.node].data_address)
         words += option("port", ports.http)
+        if deployment.engine.version_tuple >= QUIET_ACCESS_LOG_SINCE:
+            words += option("disable-access-log-for-endpoints", _POLLED)
     if model.path and model.path != model.name:
         words += option("served-model-name", model.name)
     words += _shape(deployment, instance, index, ports)

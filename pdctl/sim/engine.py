@@ -2,12 +2,14 @@
 
 A real process that vllm-router 0.1.17 cannot tell from vLLM in its prefill/decode contract, in READ and WRITE, and that
 computes nothing: steps last as long as pdctl.perf.step_time says. What only a simulator can be told comes from the
-environment (pdctl.sim.engine_knobs). Exit status: 0 after SIGTERM, 1 when it died or could not start, 2 for bad flags.
+environment (pdctl.sim.engine_knobs). Exit status: 1 when it could not start, 2 for bad flags, else 0, even where its core
+or a worker died (as vLLM 0.32 was seen to do).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -97,11 +99,12 @@ async def _serve(setting: Setting) -> int:
         finally:
             await workers.stop()
             await core.close()
-    return 1 if core.cause_of_death is not None else 0
+    return 0
 
 
 def _http_config(app: EngineApp, args: EngineArgs) -> Config:
-    return Config(
+    unlogged = set(args.unlogged_paths)
+    config = Config(
         app,
         loop="asyncio",
         http="httptools",
@@ -110,6 +113,14 @@ def _http_config(app: EngineApp, args: EngineArgs) -> Config:
         access_log=args.access_log,
         timeout_graceful_shutdown=_FLUSH_S,
     )
+    logging.getLogger("uvicorn.access").addFilter(lambda record: _logged_path(record) not in unlogged)
+    return config
+
+
+def _logged_path(record: logging.LogRecord) -> str:
+    """The path of an access line, without its query: uvicorn logs (client, method, path, version, status)."""
+    path = record.args[2] if isinstance(record.args, tuple) and len(record.args) > 2 else ""
+    return str(path).partition("?")[0]
 
 
 async def _serve_until_ended(

@@ -54,6 +54,7 @@ class EngineArgs:
     load_tracking: bool
     request_id_headers: bool
     access_log: bool
+    unlogged_paths: tuple[str, ...]
     max_queued: int | None
     sleep_mode: bool
     prefix_caching: bool
@@ -90,6 +91,7 @@ def parse_args(argv: Sequence[str]) -> EngineArgs:
         load_tracking=known.enable_server_load_tracking,
         request_id_headers=known.enable_request_id_headers,
         access_log=not known.disable_uvicorn_access_log,
+        unlogged_paths=tuple(filter(None, known.disable_access_log_for_endpoints.split(","))),
         max_queued=known.max_num_queued_reqs,
         sleep_mode=known.enable_sleep_mode,
         prefix_caching=known.enable_prefix_caching,
@@ -133,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kv-transfer-config")
     parser.add_argument("--shutdown-timeout", type=float, default=0.0)
     parser.add_argument("--api-key", nargs="+")
+    parser.add_argument("--disable-access-log-for-endpoints", default="")
     parser.add_argument("--api-server-count", "-asc", type=int, choices=[0, 1])
     _add_numbers(parser)
     _add_switches(parser)

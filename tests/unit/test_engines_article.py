@@ -37,7 +37,11 @@ vllm serve Qwen/Qwen3-235B-A22B-FP8 -tp 4 --enable-expert-parallel --max-model-l
 READ_VARIABLE = {"VLLM_MORIIO_CONNECTOR_READ_MODE": "1"}  # "unset for write mode"
 COMMON_ENV = {"VLLM_ROCM_USE_AITER": "1", "MORI_DISABLE_AUTO_XGMI": "1", "MORI_IO_ENABLE_NOTIFICATION": "0"}
 
-ADDED_FLAGS = {"--host": "10.1.0.9", "--shutdown-timeout": "60"}
+ADDED_FLAGS = {
+    "--host": "10.1.0.9",
+    "--shutdown-timeout": "60",
+    "--disable-access-log-for-endpoints": "/health,/metrics",
+}
 ADDED_ENV = {"VLLM_HOST_IP": "10.1.0.9", "VLLM_ENGINE_READY_TIMEOUT_S": "5400"}
 PORT_KEYS = ("http_port", "handshake_port", "notify_port", "proxy_ping_port")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdctl.engines.probes import failure_cause, parse_load, parse_version, startup_progress
+from pdctl.engines.probes import failure_cause, parse_load, parse_version, startup_progress, without_noise
 
 
 def metrics(*lines: str) -> str:
@@ -163,6 +163,29 @@ def test_the_cause_of_a_failed_start(lines: list[str], cause: str) -> None:
     found = failure_cause(["INFO fine", *lines])
     assert found is not None
     assert cause in found
+
+
+def test_a_worker_that_was_killed_and_one_that_failed_are_told_apart() -> None:
+    died = (
+        "(EngineCore pid=7) ERROR 11-22 04:30:34 [multiproc_executor.py:315] Worker proc VllmWorker-0 died unexpectedly"
+    )
+    failed = "(Worker pid=8) ERROR 11-22 04:30:31 [multiproc_executor.py:1063] ValueError: No common block size for 16"
+    cancelled = "(EngineCore pid=7) ERROR 11-22 04:30:35 [core.py:1512] RuntimeError: cancelled"
+    assert failure_cause([died, cancelled]) == "worker process VllmWorker-0 died unexpectedly"
+    assert failure_cause([failed, died, cancelled]) == "ValueError: No common block size for 16"
+
+
+def test_what_python_prints_at_its_end_says_nothing() -> None:
+    last = "(APIServer pid=6) INFO 11-22 04:30:37 [core_client.py:777] [shutdown] MPClient: complete"
+    noise = [
+        "nanobind: leaked 514 functions!",
+        ' - leaked function "get_int16_ty"',
+        " - ... skipped remainder",
+        "See https://nanobind.readthedocs.io/en/latest/refleaks.html",
+        "/usr/lib/python3.11/resource_tracker.py:254: UserWarning: resource_tracker: There appear to be 1 leaked",
+        "  warnings.warn('resource_tracker: There appear to be %d '",
+    ]
+    assert list(without_noise([last, *noise])) == [last]
 
 
 def test_no_cause_is_made_up() -> None:

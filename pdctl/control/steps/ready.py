@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pdctl.control.autopsy import autopsy
 from pdctl.control.ports import NotAnswering
 from pdctl.control.steps.context import RunContext
-from pdctl.engines.probes import failure_cause
 from pdctl.errors import InstanceError, NodeError
 from pdctl.model.deployment import Instance
 from pdctl.model.launch import Launch
-from pdctl.model.unit import ExitEvidence, UnitState, UnitStatus
+from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import Step
 
 PROBE_EVERY_S = 0.25
 PROGRESS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
 LOOK_AT_LEAST_EVERY_S = 5.0
-LOG_LINES = 20
 
 
 class ExitedEarly(InstanceError):
@@ -89,25 +88,15 @@ async def _parts(ctx: RunContext, instance: Instance, max_age_s: float) -> int |
             return None
         unit = next((unit for unit in view.units if unit.labels.instance == part.name), None)
         if unit is None or unit.state in (UnitState.FAILED, UnitState.EXITED, UnitState.ABSENT):
-            raise exited_early(part.name, unit)
+            raise await _exited_early(ctx, part.node, part.name, unit)
         total += unit.log_bytes
     return total
 
 
-def exited_early(name: str, unit: UnitStatus | None) -> ExitedEarly:
+async def _exited_early(ctx: RunContext, node: str, name: str, unit: UnitStatus | None) -> ExitedEarly:
     """The error for an engine that ended while it was awaited: its cause, the line that says most, the last lines."""
+    hint = f"look at `pdctl logs {name}`"
     if unit is None or unit.exit is None:
-        return ExitedEarly(name, "it is gone, and left no evidence", (), hint=f"look at `pdctl logs {name}`")
-    lines = unit.exit.last_lines[-LOG_LINES:]
-    telling = telling_line(unit.exit)
-    cause = f"{unit.exit.cause} before it could serve"
-    return ExitedEarly(name, f"{cause}: {telling}" if telling else cause, lines, hint=f"look at `pdctl logs {name}`")
-
-
-def telling_line(ended: ExitEvidence) -> str:
-    """The known cause or the exception that the last lines name; else the last line, but for a signal from outside,
-    of which it says nothing."""
-    found = failure_cause(ended.last_lines)
-    if found is None and ended.signal is None:
-        found = next((line.strip() for line in reversed(ended.last_lines) if line.strip()), None)
-    return found or ""
+        return ExitedEarly(name, "it is gone, and left no evidence", (), hint=hint)
+    found = await autopsy(ctx.cluster.engines[node], unit, unit.exit, when="before it could serve")
+    return ExitedEarly(name, found.why, found.last_lines, hint=hint)
