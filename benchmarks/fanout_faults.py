@@ -10,7 +10,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,8 +33,8 @@ LOOK_EVERY_S = 0.02
 
 def check_lost_hosts() -> bool:
     """Freeze one host of a held fleet, kill four under `pdctl exec`; False where either was told wrongly."""
-    with hosting(HOSTS) as fleet, tempfile.TemporaryDirectory(prefix="pdf-") as directory:
-        inventory = pdctl_inventory(fleet, HOSTS, fleet.known_hosts, Path(directory) / "pdctl.yaml")
+    with hosting(HOSTS) as fleet:
+        inventory = pdctl_inventory(fleet, HOSTS, fleet.known_hosts, fleet.client / "pdctl.yaml")
         killed = kill_some(fleet, inventory)
         frozen = asyncio.run(freeze_one(fleet, inventory))
     return killed and frozen

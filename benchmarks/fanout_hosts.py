@@ -42,6 +42,11 @@ class Fleet:
         return self.directory / "id_ed25519"
 
     @property
+    def client(self) -> Path:
+        """A directory for whatever the tools are given and leave; it goes with the servers."""
+        return self.directory / "client"
+
+    @property
     def known_hosts(self) -> Path:
         """Every host's true key."""
         return self.directory / "known_hosts"

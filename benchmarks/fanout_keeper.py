@@ -38,6 +38,7 @@ def keep(servers: int, addresses: int) -> None:
         PRIVSEP.mkdir(mode=0o755)
     running: list[subprocess.Popen[bytes]] = []
     directory = Path(tempfile.mkdtemp(prefix="pdctl-fanout-"))
+    (directory / "client").mkdir()
     try:
         port = free_port()
         write_keys(directory, servers, addresses, port)
@@ -124,12 +125,9 @@ def wait_until_listening(running: list[subprocess.Popen[bytes]], addresses: int,
 
 def end(running: list[subprocess.Popen[bytes]]) -> None:
     """Kill every server and all that runs in its sessions."""
-    for one in running:
+    for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(one.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-        one.kill()
+            process.kill()
     for one in running:
         one.wait()
 

@@ -24,12 +24,16 @@ HOW_TO_INSTALL = "benchmarks/install_fanout_tools.sh"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One fleet as the tools see it: the first `hosts` of it, their keys, and a directory for files."""
+    """One fleet as the tools see it: the first `hosts` of it, and the file with their keys."""
 
     fleet: Fleet
     hosts: int
     known_hosts: Path
-    directory: Path
+
+    @property
+    def directory(self) -> Path:
+        """For inventories, sockets and output."""
+        return self.fleet.client
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import argparse
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def main() -> int:
     if SSHD is None:
         print("skipped: there is no OpenSSH server (sshd) on this machine")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the tool under way is killed, as by Ctrl-C
     found, absent = tools(options.venv, curve=not options.no_curve)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}; {AT_ONCE} logins at once"
@@ -43,8 +44,8 @@ def main() -> int:
     good = True
     for hosts in options.hosts:
         servers = min(hosts, options.servers)
-        with hosting(servers, hosts) as fleet, tempfile.TemporaryDirectory(prefix="pdf-") as directory:
-            setting = Setting(fleet, hosts, fleet.known_hosts, Path(directory))
+        with hosting(servers, hosts) as fleet:
+            setting = Setting(fleet, hosts, fleet.known_hosts)
             if hosts == options.hosts[0]:
                 refused = [refuses_a_wrong_key(tool, setting) for tool in found]
                 good = good and all(refused)
@@ -77,7 +78,7 @@ def refuses_a_wrong_key(tool: Tool, setting: Setting) -> bool:
     names, keys = zip(*(line.split(" ", 1) for line in lines), strict=True)
     swapped = setting.directory / "known_hosts_wrong"
     swapped.write_text("".join(f"{a} {b}\n" for a, b in zip(names, (keys[1], keys[0], *keys[2:]), strict=True)))
-    wrong = Setting(setting.fleet, setting.hosts, swapped, setting.directory)
+    wrong = Setting(setting.fleet, setting.hosts, swapped)
     run = call(tool.fresh(wrong), setting)
     verified = run.answers == setting.hosts - 2
     if not verified:
@@ -102,12 +103,10 @@ def compare(found: Sequence[Tool], setting: Setting, runs: int) -> bool:
 
 def hold_many(fleet: Fleet, hosts: int) -> bool:
     """pdctl alone with as many connections as an operator may have nodes."""
-    with tempfile.TemporaryDirectory(prefix="pdf-") as directory:
-        setting = Setting(fleet, hosts, fleet.known_hosts, Path(directory))
-        pdctl = tools(Path(directory), curve=False)[0][:1]
-        held = held_rounds(pdctl, setting, 3, call)
-        print(table(f"held connections, N={hosts}, {len(fleet.pids)} servers", held, hosts))
-        return held[0].complete(hosts)
+    setting = Setting(fleet, hosts, fleet.known_hosts)
+    held = held_rounds(tools(Path(os.devnull), curve=False)[0][:1], setting, 3, call)
+    print(table(f"held connections, N={hosts}, {len(fleet.pids)} servers", held, hosts))
+    return held[0].complete(hosts)
 
 
 def tells_lost_hosts() -> bool:
