@@ -45,6 +45,7 @@ class Cluster:
         return replace(
             view,
             generation=max(view.generation, other.generation),
+            ledger_whole=view.ledger_whole and other.ledger_whole,
             epoch=max(view.epoch, other.epoch),
             units=(*view.units, *other.units),
             others=(*view.others, *other.others),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,6 @@ from pdctl.control.steps.routing import prove_whole, start_registrar, start_rout
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
 from pdctl.errors import Unreachable
-from pdctl.model.deployment import Deployment
 from pdctl.model.events import (
     Event,
     LeaseTaken,
@@ -80,7 +78,7 @@ class Run:
             await self._announce(emit, observed, plan)
             tally = Tally()
             if plan.steps:
-                ctx = await self._context(observed, plan, lease.epoch, values, emit)
+                ctx = await self._context(observed, lease.epoch, values, emit)
                 await self._prepare(ctx, plan)
                 tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, interrupt)
             code = exit_code(plan, tally, interrupt)
@@ -101,7 +99,7 @@ class Run:
         await asyncio.gather(*(emit(event) for event in planned))
 
     async def _context(
-        self, observed: Observed, plan: Plan, epoch: int, values: Mapping[str, str], emit: JournaledEvents
+        self, observed: Observed, epoch: int, values: Mapping[str, str], emit: JournaledEvents
     ) -> RunContext:
         clock = self.cluster.clock
         began = clock.monotonic()
@@ -110,7 +108,7 @@ class Run:
             emit.show(StepProgress(step.id, step.action.value, step.subject, text, round(clock.monotonic() - began, 1)))
 
         book = await self._book(observed, epoch)
-        generations = Generations(self.cluster, _starts(self.cluster.deployment, plan), epoch)
+        generations = Generations(self.cluster, observed.nodes, epoch)
         return RunContext(self.cluster, observed, epoch, values, book, generations, progress)
 
     async def _book(self, observed: Observed, epoch: int) -> MemberBook:
@@ -172,17 +170,6 @@ class Run:
             await lease.record(Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text))
         if self.base is not None:
             self.base.write(digest)
-
-
-def _starts(deployment: Deployment, plan: Plan) -> Counter[str]:
-    """How many units the plan starts on each node."""
-    nodes: Counter[str] = Counter()
-    for step in plan.steps:
-        if step.action is Action.START:
-            nodes.update(deployment.instance(step.subject).nodes)
-        elif step.action in (Action.START_ROUTER, Action.START_REGISTRAR):
-            nodes[step.node] += 1
-    return nodes
 
 
 def _may_live(observed: Observed, member: Member) -> bool:

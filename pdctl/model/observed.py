@@ -18,6 +18,7 @@ class NodeView:
     generation: int  # the last generation given out on this node, 0 before the first
     epoch: int  # the highest lease epoch seen
     units: tuple[UnitStatus, ...]
+    ledger_whole: bool = False  # whether `generation` can be counted on from; a new, lost or damaged ledger cannot
     others: tuple[str, ...] = ()  # names of foreign pdctl clusters' units on overlapping GPUs, for the refusal's text
     notes: tuple[str, ...] = ()  # what the operator should know of the node's own records: a ledger that was lost
 

@@ -73,7 +73,7 @@ def container_request(spec: UnitSpec, made_from: Containers) -> dict[str, Any]:
 def container_view(node: str, cluster: str, found: Facts) -> NodeView:
     """One inspection."""
     return replace(
-        node_view(node, cluster, {**found, "units": []}),
+        node_view(node, cluster, {**found, "units": [], "fresh": found["fresh"] and not found["units"]}),
         units=tuple(container_status(cluster, unit) for unit in found["units"]),
     )
 

@@ -34,7 +34,14 @@ from pdctl.supervisors.launch_on_node import (
     path_refusal,
     placed,
 )
-from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
+from pdctl.supervisors.node_state_on_node import (
+    Locked,
+    Refusal,
+    boot_id,
+    claim_generation,
+    machine_id,
+    write_json,
+)
 from pdctl.supervisors.preflight_on_node import check_ports
 from pdctl.supervisors.proc_on_node import describe, sweep
 from pdctl.supervisors.unit_on_node import remove_tree
@@ -74,6 +81,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         check_ports(request["address"], request["ports"])
         place = lent(root, unit, request, image)
         discard_container(unit)
+        claim_generation(cluster_dir, labels["generation"])
         lay_out(unit, request, image, place)
         run(unit, request, place)
     unit.look()

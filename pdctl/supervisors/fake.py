@@ -110,6 +110,7 @@ class FakeNode:
     def launch(self, spec: UnitSpec) -> UnitStatus:
         """Start a process in memory."""
         labels = spec.labels
+        self.generation = max(self.generation, labels.generation)
         self.next_pid += 1
         self.units[labels.unit] = UnitStatus(
             labels=labels,
@@ -157,6 +158,7 @@ class FakeSupervisor:
                 machine_id=f"machine-{node.name}",
                 boot_id=f"boot-{node.boot}",
                 generation=node.generation,
+                ledger_whole=True,
                 epoch=node.epoch,
                 units=tuple(ours.values()),
                 others=others,

@@ -191,6 +191,17 @@ def take_generations(cluster_dir: str, count: int, also_seen: "list[int]") -> "d
     return {"first": first, "note": ledger.get("note", "")}
 
 
+def claim_generation(cluster_dir: str, generation: int) -> None:
+    """Write down that `generation` is given out, before anything is started with it. Call it under `Locked`.
+
+    The caller counts on from what `inspect` said (`whole`, or `fresh` and no unit); another ledger is mended by `take`
+    first.
+    """
+    ledger = read_ledger(cluster_dir) or {"generation": 0}
+    if generation > ledger["generation"]:
+        write_json(os.path.join(cluster_dir, "ledger.json"), dict(ledger, generation=generation))
+
+
 def ledger_view(cluster_dir: str) -> "dict[str, Any]":
     """What `inspect` tells of the node itself."""
     ledger = read_ledger(cluster_dir)
@@ -198,10 +209,13 @@ def ledger_view(cluster_dir: str) -> "dict[str, Any]":
     if ledger is None and os.path.exists(os.path.join(cluster_dir, "ledger.json")):
         note = "the ledger of generations is damaged; the next start goes on past every trace"
     epoch = read_text(os.path.join(cluster_dir, "epoch")).strip()
+    traces = generations_on_disk(cluster_dir) if ledger is None else []
     return {
         "machine_id": machine_id(),
         "boot_id": boot_id(),
-        "generation": ledger["generation"] if ledger else max([0, *generations_on_disk(cluster_dir)]),
+        "generation": ledger["generation"] if ledger else max([0, *traces]),
+        "whole": ledger is not None,
+        "fresh": not (ledger or traces or note),
         "epoch": int(epoch) if epoch.isdigit() else 0,
         "note": note,
     }

@@ -31,7 +31,9 @@ def inspect(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts
                 others.append(unit.name)
     mine = [unit for unit in units_in(cluster_dir) if unit.kept_by() == "process"]
     units = [unit.facts() for unit in mine if not unit.elsewhere()]
-    return dict(ledger_view(cluster_dir), units=units, others=others)
+    view = ledger_view(cluster_dir)
+    fresh = view["fresh"] and not live_generations(cluster_dir)
+    return dict(view, units=units, others=others, fresh=fresh)
 
 
 def take(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":

@@ -6,7 +6,14 @@ import time
 
 from pdctl.supervisors.keeper_on_node import GRACE_S, Keeper, spawn_keeper
 from pdctl.supervisors.launch_on_node import check_gpus, check_keeper, marks_of, new_file, path_refusal, placed
-from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
+from pdctl.supervisors.node_state_on_node import (
+    Locked,
+    Refusal,
+    boot_id,
+    claim_generation,
+    machine_id,
+    write_json,
+)
 from pdctl.supervisors.preflight_on_node import check_ports
 from pdctl.supervisors.proc_on_node import describe, sweep
 from pdctl.supervisors.unit_on_node import Unit, discard, remove_tree
@@ -42,6 +49,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         check_ports(request["address"], request["ports"])
         if os.path.isdir(unit.directory):
             discard(unit)
+        claim_generation(cluster_dir, labels["generation"])
         alive_fd = lay_out(unit, request)
         env = engine_environment(request, unit)
         failure = spawn_keeper(Keeper(unit.directory, unit.spec or {}, env, request["umask"]), alive_fd, EXEC_WAIT_S)

@@ -29,7 +29,7 @@ _EXITED, _KILLED_BY = "1", ("2", "3")  # ExecMainCode: CLD_EXITED, CLD_KILLED, C
 def systemd_view(node: str, cluster: str, found: Facts) -> NodeView:
     """One inspection."""
     return replace(
-        node_view(node, cluster, {**found, "units": []}),
+        node_view(node, cluster, {**found, "units": [], "fresh": found["fresh"] and not found["units"]}),
         units=tuple(systemd_status(cluster, unit) for unit in found["units"]),
     )
 

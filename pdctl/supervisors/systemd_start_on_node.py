@@ -17,7 +17,14 @@ from pdctl.supervisors.launch_on_node import (
     path_refusal,
     placed,
 )
-from pdctl.supervisors.node_state_on_node import Locked, Refusal, boot_id, machine_id, write_json
+from pdctl.supervisors.node_state_on_node import (
+    Locked,
+    Refusal,
+    boot_id,
+    claim_generation,
+    machine_id,
+    write_json,
+)
 from pdctl.supervisors.preflight_on_node import check_ports
 from pdctl.supervisors.proc_on_node import describe, sweep
 from pdctl.supervisors.systemd_command_on_node import (
@@ -76,6 +83,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         check_ports(request["address"], request["ports"])
         if os.path.isdir(unit.directory):
             discard(unit)
+        claim_generation(cluster_dir, labels["generation"])
         lay_out(unit, request, user)
         if unit.shown is not None:
             systemctl("reset-failed", "--", unit.service)

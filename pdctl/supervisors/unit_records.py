@@ -73,6 +73,7 @@ def node_view(node: str, cluster: str, found: Facts) -> NodeView:
         machine_id=found["machine_id"],
         boot_id=found["boot_id"],
         generation=found["generation"],
+        ledger_whole=bool(found["whole"] or (found["fresh"] and not found["units"])),
         epoch=found["epoch"],
         units=tuple(unit_status(cluster, unit) for unit in found["units"]),
         others=tuple(printable(other) for other in found["others"]),

@@ -10,7 +10,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdctl.supervisors.node_state_on_node import Locked, ledger_view, take_generations, write_json
+from pdctl.supervisors.node_state_on_node import (
+    Locked,
+    claim_generation,
+    ledger_view,
+    take_generations,
+    write_json,
+)
 
 CLUSTER = "t"
 
@@ -131,3 +137,29 @@ def test_a_file_is_replaced_whole_and_a_leftover_of_a_crash_is_harmless(content:
         Path(f"{path}.123.tmp").write_bytes(json.dumps(content).encode()[:cut])
         write_json(str(path), content)
         assert json.loads(path.read_text()) == content
+
+
+@given(st.lists(st.integers(1, 60), max_size=12), st.integers(1, 5))
+def test_what_a_start_claimed_is_never_taken_again(claims: list[int], count: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / CLUSTER).mkdir()
+        for generation in claims:
+            claim_generation(str(root / CLUSTER), generation)
+            view = ledger_view(str(root / CLUSTER))
+            assert view["whole"]
+            assert view["generation"] >= generation
+        assert take(root, count)[0] > max([0, *claims])
+
+
+def test_only_a_ledger_without_traces_counts_as_new() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / CLUSTER
+        root.mkdir()
+        assert ledger_view(str(root))["fresh"]
+        (root / "logs").mkdir()
+        (root / "logs" / "pdctl.t.n1.0.7.log").touch()
+        assert not ledger_view(str(root))["fresh"]
+        (root / "logs" / "pdctl.t.n1.0.7.log").unlink()
+        (root / "ledger.json").write_text("{")
+        assert not ledger_view(str(root))["fresh"]

@@ -61,7 +61,8 @@ def test_a_full_disk_is_a_refusal_and_nothing_half_written_stays(
     with pytest.raises(Refusal, match=r"no space left for /state/spec.json") as caught:
         perform(start_on_node.start, request(tmp_path), lambda _: None)
     assert caught.value.kind == "disk" and "df" in caught.value.hint
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / ".lock"]
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {".lock", "t/ledger.json"}  # the generation is given out, whatever became of the start
 
 
 def test_a_directory_shared_with_another_machine_is_refused(tmp_path: Path) -> None:

@@ -145,10 +145,23 @@ def test_labels_survive_the_trip() -> None:
 
 
 def test_the_view_of_a_node() -> None:
-    found = {"machine_id": "m", "boot_id": "b", "generation": 4, "epoch": 2, "note": "lost", "units": [facts()]}
+    ledger = {"generation": 4, "whole": False, "fresh": True, "note": "lost"}
+    found = {"machine_id": "m", "boot_id": "b", "epoch": 2, **ledger, "units": [facts()]}
     view = node_view("n1", "t", {**found, "others": ["pdctl.o.x"]})
     assert (view.node, view.generation, view.epoch, view.notes, view.others) == ("n1", 4, 2, ("lost",), ("pdctl.o.x",))
     assert [unit.labels for unit in view.units] == [LABELS]
+
+
+@pytest.mark.parametrize(
+    ("whole", "fresh", "units", "countable"),
+    [(True, False, 1, True), (False, True, 0, True), (False, True, 1, False), (False, False, 0, False)],
+)
+def test_a_ledger_can_be_counted_on_if_it_is_whole_or_nothing_was_ever_started(
+    whole: bool, fresh: bool, units: int, countable: bool
+) -> None:
+    ledger = {"generation": 4, "whole": whole, "fresh": fresh, "note": ""}
+    found = {"machine_id": "m", "boot_id": "b", "epoch": 2, **ledger, "units": [facts()] * units, "others": []}
+    assert node_view("n1", "t", found).ledger_whole is countable
 
 
 def test_the_report_of_a_stop() -> None:

@@ -216,7 +216,8 @@ def test_what_the_engine_prints_cannot_drive_the_terminal() -> None:
 
 
 def test_the_view_of_a_node() -> None:
-    found = {"machine_id": "m", "boot_id": "b", "generation": 4, "epoch": 2, "note": "lost", "units": [facts()]}
+    ledger = {"generation": 4, "whole": False, "fresh": True, "note": "lost"}
+    found = {"machine_id": "m", "boot_id": "b", "epoch": 2, **ledger, "units": [facts()]}
     view = systemd_view("n1", "t", {**found, "others": ["pdctl.o.x"]})
     assert (view.node, view.generation, view.epoch, view.notes, view.others) == ("n1", 4, 2, ("lost",), ("pdctl.o.x",))
     assert [unit.labels for unit in view.units] == [LABELS]

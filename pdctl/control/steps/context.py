@@ -12,7 +12,7 @@ from pdctl.control.member_book import MemberBook
 from pdctl.engines.engine import running_launch
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.launch import Launch
-from pdctl.model.observed import Observed
+from pdctl.model.observed import NodeView, Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import ROUTER, Step
@@ -21,39 +21,34 @@ Progress = Callable[[Step, str], None]
 
 
 class Generations:
-    """Gives out the generations of one run's starts. Each node reserves all that the run needs there in one exec."""
+    """Gives out the generations of one run's starts, counting on from what each node's ledger said.
 
-    def __init__(self, cluster: Cluster, needed: Mapping[str, int], epoch: int) -> None:
-        """`needed`: how many starts the plan has on each node."""
+    A start writes its generation into the node's ledger before anything runs, and nobody but the holder of the lease
+    starts anything, so no exec is needed to reserve one. A ledger that cannot be counted on from is mended first.
+    """
+
+    def __init__(self, cluster: Cluster, views: Mapping[str, NodeView], epoch: int) -> None:
         self._cluster = cluster
-        self._needed = needed
+        self._last = {node: view.generation for node, view in views.items() if view.ledger_whole}
         self._epoch = epoch
-        self._left: dict[str, list[int]] = {}
         self._turns = {node: asyncio.Lock() for node in cluster.deployment.nodes}
 
     async def next(self, node: str) -> int:
         """A generation that was never used on `node`. Raises NodeError's kinds."""
-        async with self._turns[node]:
-            if not self._left.get(node):
-                count = max(self._needed.get(node, 1), 1)
-                self._left[node] = await self._take(node, count)
-            return self._left[node].pop(0)
+        return await self.common((node,))
 
     async def common(self, nodes: Sequence[str]) -> int:
         """One generation for all parts of an instance: the highest of the nodes' next ones; the others skip to it."""
-        given = {node: await self.next(node) for node in nodes}
-        highest = max(given.values())
-        for node, generation in given.items():
+        for node in nodes:
             async with self._turns[node]:
-                while generation < highest:
-                    left = self._left[node] or await self._take(node, highest - generation)
-                    generation = left.pop(0)
-                    self._left[node] = left
+                if node not in self._last:
+                    self._last[node] = await self._mended(node)
+        highest = max(self._last[node] for node in nodes) + 1
+        self._last.update(dict.fromkeys(nodes, highest))
         return highest
 
-    async def _take(self, node: str, count: int) -> list[int]:
-        first = await self._cluster.engines[node].take_generations(count, epoch=self._epoch)
-        return list(range(first, first + count))
+    async def _mended(self, node: str) -> int:
+        return await self._cluster.engines[node].take_generations(1, epoch=self._epoch)
 
 
 class ReadyBoard:
