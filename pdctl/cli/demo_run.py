@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from typing import Any
 
@@ -11,13 +10,14 @@ import click
 
 from pdctl.bench.load import run_load
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.cli.render import renderer
 from pdctl.cli.session import STOPS
 from pdctl.control.clock import SystemClock
 from pdctl.control.demo import DemoLoad, DemoOutcome, run_demo
 from pdctl.control.demo_nodes import FleetOptions
 from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Session, new_run_id
+from pdctl.control.journal import Session
 from pdctl.model.outcome import RequestResult
 
 FOREVER = 1_000_000_000
@@ -28,14 +28,14 @@ def run_demo_command(options: Globals, fleet: FleetOptions, *, headless: bool, r
     load = DemoLoad(requests=requests if headless else FOREVER, concurrency=concurrency)
     outcome = asyncio.run(_run(options, fleet, load))
     if options.json:
-        click.echo(json.dumps(summary(outcome)))
+        say_json(options, "summary", summary(outcome), cluster=fleet.cluster)
     else:
         _tell(outcome)
     return outcome.exit_code
 
 
 async def _run(options: Globals, fleet: FleetOptions, load: DemoLoad) -> DemoOutcome:
-    interrupt, run, clock = Interrupt(), new_run_id(), SystemClock()
+    interrupt, clock = Interrupt(), SystemClock()
     loop = asyncio.get_running_loop()
     for number in STOPS:
         loop.add_signal_handler(number, interrupt.ask)
@@ -45,11 +45,11 @@ async def _run(options: Globals, fleet: FleetOptions, load: DemoLoad) -> DemoOut
         terminal=sys.stdout.isatty(),
         verbose=options.verbose,
         clock=clock,
-        run=run,
-        cluster="demo",
+        run=options.run,
+        cluster=fleet.cluster,
     )
     with view:
-        return await run_demo(fleet, load, run_load, Session(view, interrupt, run), _counter(options, load))
+        return await run_demo(fleet, load, run_load, Session(view, interrupt, options.run), _counter(options, load))
 
 
 def _counter(options: Globals, load: DemoLoad) -> Any:
@@ -68,11 +68,9 @@ def _counter(options: Globals, load: DemoLoad) -> Any:
 
 
 def summary(outcome: DemoOutcome) -> dict[str, Any]:
-    """The last line of `pdctl demo --json`."""
+    """What the last line of `pdctl demo --json` says."""
     counts, report = outcome.counts, outcome.report
     return {
-        "schema": 1,
-        "event": "summary",
         "nodes": outcome.nodes,
         "layout": outcome.layout,
         "mode": outcome.mode,

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
 
-@dataclass(frozen=True, slots=True)
+def new_run_id() -> str:
+    """Names one run of one command in every event and journal line."""
+    return os.urandom(4).hex()
+
+
+@dataclass(slots=True)
 class Globals:
-    """What the global options say."""
+    """What the global options say, and the name of this run. One object per command line: options that stand behind a
+    command's name are noted in it too, so that whoever tells its error knows them."""
 
     inventory: Path = Path("inventory.yaml")
     json: bool = False
     yes: bool = False
     read_only: bool = False
     verbose: bool = False
+    run: str = field(default_factory=new_run_id)
 
 
 def with_global_options(command: click.Command, *, root: bool = False) -> click.Command:
@@ -62,4 +70,4 @@ def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     if not isinstance(ctx.obj, Globals):
         ctx.obj = Globals()
     if value is not None and value is not False and option.name is not None:
-        ctx.obj = replace(ctx.obj, **{option.name: value})
+        setattr(ctx.obj, option.name, value)

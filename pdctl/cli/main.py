@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from pdctl import __version__
-from pdctl.cli.global_options import with_global_options
+from pdctl.cli.global_options import Globals, with_global_options
 from pdctl.cli.silence import silence_stdout
 from pdctl.errors import PdctlError, UsageError
 
@@ -91,17 +91,23 @@ with_global_options(cli, root=True)
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit: with its own code, or with the code of the error that ended it."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    options = Globals()
     try:
-        code = cli.main(arguments, prog_name="pdctl", standalone_mode=False)
+        code = cli.main(arguments, prog_name="pdctl", standalone_mode=False, obj=options)
     except PdctlError as error:
-        code = _tell(error, arguments)
+        code = _tell(error, options)
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.Abort:
         code = 130
     except click.ClickException as error:
-        error.show()
-        code = UsageError.exit_code
+        options.json = options.json or "--json" in arguments  # click reads no further than the mistake
+        if options.json:
+            hint = f"`{error.ctx.command_path} --help`" if isinstance(error, click.UsageError) and error.ctx else ""
+            code = _tell(UsageError(error.format_message(), hint=hint), options)
+        else:
+            error.show()
+            code = UsageError.exit_code
     except KeyboardInterrupt:
         code = 130
     except ReaderGone:
@@ -110,8 +116,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _tell(error: PdctlError, arguments: Sequence[str]) -> int:
+def _tell(error: PdctlError, options: Globals) -> int:
     from pdctl.cli.failure import show_failure
 
-    show_failure(error, json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)
-    return error.exit_code
+    return show_failure(error, options)

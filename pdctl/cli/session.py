@@ -10,14 +10,15 @@ from pathlib import Path
 
 import click
 
+from pdctl.cli.failure import show_failure
 from pdctl.cli.global_options import Globals
 from pdctl.cli.render import renderer
 from pdctl.cli.silence import silence_stdout
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Session, new_run_id
+from pdctl.control.journal import Session
 from pdctl.control.opened import Opened, open_cluster
-from pdctl.errors import Interrupted, UsageError
+from pdctl.errors import Interrupted, PdctlError, UsageError
 from pdctl.model.events import Event
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,7 +50,6 @@ def change(
     goes away counts as one signal: nobody would see what happens.
     """
     refuse_read_only(options, command)
-    run = new_run_id()
 
     async def body() -> int:
         interrupt = Interrupt()
@@ -63,7 +63,7 @@ def change(
                 terminal=sys.stdout.isatty(),
                 verbose=options.verbose,
                 clock=SystemClock(),
-                run=run,
+                run=options.run,
                 cluster=opened.deployment.cluster,
             )
 
@@ -74,8 +74,11 @@ def change(
                     silence_stdout()
                     interrupt.ask("the reader of the output went away")
 
-            with view:
-                return await act(opened, Session(show, interrupt, run))
+            try:
+                with view:
+                    return await act(opened, Session(show, interrupt, options.run))
+            except PdctlError as error:
+                return show_failure(error, options, cluster=opened.deployment.cluster)
 
     try:
         return asyncio.run(body())
@@ -88,6 +91,9 @@ def read(options: Globals, act: Callable[[Opened], Awaitable[int]]) -> int:
 
     async def body() -> int:
         async with open_cluster(options.inventory) as opened:
-            return await act(opened)
+            try:
+                return await act(opened)
+            except PdctlError as error:
+                return show_failure(error, options, cluster=opened.deployment.cluster)
 
     return asyncio.run(body())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,11 +13,6 @@ from pdctl.errors import PdctlError
 from pdctl.model.events import Event, StepProgress, as_json
 
 Sink = Callable[[Event], None]
-
-
-def new_run_id() -> str:
-    """Names one run of one command in every event and journal line."""
-    return secrets.token_hex(4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,4 +218,4 @@ def _service(cluster: Cluster, observed: Observed, name: str) -> UnitView:
 
 def as_json(seen: ClusterStatus) -> dict[str, Any]:
     """The status as one JSON-able document."""
-    return {"schema": 1, "event": "status", **plain(seen)}
+    return dict(plain(seen))

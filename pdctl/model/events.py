@@ -147,7 +147,12 @@ class RunEnded(Event):
 def as_json(event: Event, *, ts: float, run: str, cluster: str) -> dict[str, Any]:
     """One event as a JSON-able dict. `ts` is Unix time of the controller, `run` names the command's run."""
     body = {item.name: plain(getattr(event, item.name)) for item in fields(event)}
-    return {"schema": SCHEMA, "ts": round(ts, 3), "run": run, "cluster": cluster, "event": event.event, **body}
+    return stamped(event.event, body, ts=ts, run=run, cluster=cluster)
+
+
+def stamped(event: str, body: Mapping[str, Any], *, ts: float, run: str, cluster: str) -> dict[str, Any]:
+    """`body` as one JSON line's object, behind what every line carries. `cluster` is "" while none is known."""
+    return {"schema": SCHEMA, "ts": round(ts, 3), "run": run, "cluster": cluster, "event": event, **body}
 
 
 def plain(value: Any) -> Any:

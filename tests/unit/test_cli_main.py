@@ -132,6 +132,41 @@ def test_an_error_goes_to_stderr_as_text_and_to_stdout_as_the_last_json_line(she
     assert any(problem["where"] == "cluster" and problem["line"] == 2 for problem in event["problems"])
 
 
+@pytest.mark.parametrize(
+    ("argv", "event", "cluster"),
+    [
+        (("validate", GOOD), "valid", "standard-tp8"),
+        (("render", "-i", GOOD), "render", "standard-tp8"),
+        (("validate", "missing.yaml"), "error", ""),
+        (("status", "-i", "missing.yaml"), "error", ""),
+        (("status", "--bogus"), "error", ""),
+        (("exec", "--bogus", "ls"), "error", ""),
+        (("stauts",), "error", ""),
+    ],
+)
+def test_every_json_line_carries_the_same_envelope(
+    shell: Shell, argv: tuple[str, ...], event: str, cluster: str
+) -> None:
+    said = shell("--json", *argv)
+    (line,) = [json.loads(text) for text in said.out.splitlines()]
+    assert list(line)[:5] == ["schema", "ts", "run", "cluster", "event"]
+    assert (line["schema"], line["event"], line["cluster"]) == (1, event, cluster)
+    assert line["run"] and line["ts"] > 0
+    assert said.err == ""
+
+
+def test_what_stands_behind_the_command_of_exec_is_the_nodes_and_not_ours(shell: Shell) -> None:
+    said = shell("exec", "-i", "missing.yaml", "--", "ls", "--json", "-v")
+    assert (said.code, said.out) == (65, "")
+    assert said.err.startswith("pdctl: ") and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("place", [("-v", "status"), ("status", "-v"), ("status", "--verbose")])
+def test_verbose_adds_the_traceback_to_an_error(shell: Shell, place: tuple[str, ...]) -> None:
+    assert "Traceback" in shell(*place).err
+    assert "Traceback" not in shell("status").err
+
+
 def test_several_files_are_validated_in_one_run(shell: Shell, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(BAD)

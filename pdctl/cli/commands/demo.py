@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 
 import click
 
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.control.demo_nodes import (
     FleetOptions,
     demo_nodes_down,
@@ -62,7 +62,7 @@ def nodes_down(options: Globals) -> int:
     report = asyncio.run(demo_nodes_down())
     if options.json:
         left = [asdict(item) for item in report.leftovers]
-        click.echo(json.dumps({"schema": 1, "event": "demo_nodes", "state": "down", "leftovers": left}))
+        say_json(options, "demo_nodes", {"state": "down", "leftovers": left}, cluster=FleetOptions().cluster)
     else:
         click.echo("the simulated nodes are down" if report.was_up else "no simulated nodes were up")
         for item in report.leftovers:
@@ -78,7 +78,7 @@ def nodes_status(options: Globals) -> int:
     if found is not None:
         _show(options, found, "up")
     elif options.json:
-        click.echo(json.dumps({"schema": 1, "event": "demo_nodes", "state": "down"}))
+        say_json(options, "demo_nodes", {"state": "down"}, cluster=FleetOptions().cluster)
     else:
         click.echo("no simulated nodes are up; `pdctl demo nodes up` starts them")
     return 0
@@ -86,8 +86,8 @@ def nodes_status(options: Globals) -> int:
 
 def _show(options: Globals, found: DemoNodes, state: str) -> None:
     if options.json:
-        body = {"schema": 1, "event": "demo_nodes", "state": state, "inventory": str(found.inventory)}
-        click.echo(json.dumps({**body, "nodes": [asdict(node) for node in found.nodes]}))
+        body = {"state": state, "inventory": str(found.inventory), "nodes": [asdict(node) for node in found.nodes]}
+        say_json(options, "demo_nodes", body, cluster=found.cluster)
         return
     click.echo(f"{len(found.nodes)} simulated nodes are {state}:")
     for node in found.nodes:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from pdctl.cli.chosen import chosen_nodes
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read, refuse_read_only
 from pdctl.control.opened import Opened
 from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec
 from pdctl.model.events import plain
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.option("-t", "--timeout", "deadline_s", type=float, default=60.0, show_default=True, help="Seconds per node.")
 @click.option("-n", "--on", "selectors", multiple=True, help="Nodes, slots or @pools; all nodes if left out.")
 @click.argument("argv", nargs=-1, required=True)
@@ -28,16 +27,16 @@ def command(options: Globals, deadline_s: float, selectors: tuple[str, ...], arg
         results: list[ExecResult] = []
         async for result in remote_exec(opened.cluster.shells, nodes, argv, deadline_s=deadline_s):
             results.append(result)
-            _show(result, as_json=options.json)
+            if options.json:
+                say_json(options, "exec", plain(result), cluster=opened.deployment.cluster)
+            else:
+                _show(result)
         return exit_code(results)
 
     return read(options, act)
 
 
-def _show(result: ExecResult, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"schema": 1, "event": "exec", **plain(result)}))
-        return
+def _show(result: ExecResult) -> None:
     if result.trouble:
         click.echo(f"{result.node}: {result.trouble}", err=True)
         if result.hint:
@@ -47,5 +46,7 @@ def _show(result: ExecResult, *, as_json: bool) -> None:
         click.echo(f"{result.node}: {line}")
     for line in result.stderr.splitlines():
         click.echo(f"{result.node}! {line}", err=True)
+    if result.truncated:
+        click.echo(f"{result.node}: it wrote more than is shown here", err=True)
     if result.status:
         click.echo(f"{result.node}: exit status {result.status}", err=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 from pathlib import Path
 
 import click
 
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.cli.session import refuse_read_only
 from pdctl.control.init import HostFacts, look, parse_host
 from pdctl.control.init_template import Draft, default_prefill, inventory_text
@@ -63,13 +64,19 @@ def command(  # one parameter per option
     found = [answer for answer in answers if isinstance(answer, HostFacts)]
     troubles = [answer for answer in answers if isinstance(answer, Trouble)]
     for trouble in troubles:
-        _say(options, {"event": "unreachable", "cause": trouble.cause, "hint": trouble.hint})
+        _say_left_out(options, cluster, trouble)
     if not found:
         return max(trouble.exit_code for trouble in troubles)
     draft = Draft(cluster, model, ssh, min(prefill or default_prefill(len(found)), max(len(found) - 1, 1)))
     text = inventory_text(draft, found)
-    target.write_text(text)
-    _say(options, {"event": "written", "file": str(target), "nodes": len(found)})
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}", hint="choose another with -i") from None
+    if options.json:
+        say_json(options, "written", {"file": str(target), "nodes": len(found)}, cluster=cluster)
+    else:
+        click.echo(f"{target}: {len(found)} nodes. Look at what is marked (?), then `pdctl validate`.")
     parse(text.encode(), target)  # what the hosts showed may not fit together: say so now, not at the next command
     return 3 if troubles else 0
 
@@ -78,12 +85,10 @@ def _absolute(path: str | None) -> str | None:
     return None if path is None else str(Path(path).expanduser().absolute())
 
 
-def _say(options: Globals, facts: dict[str, object]) -> None:
+def _say_left_out(options: Globals, cluster: str, trouble: Trouble) -> None:
     if options.json:
-        click.echo(json.dumps({"schema": 1, **facts}))
-    elif facts["event"] == "written":
-        click.echo(f"{facts['file']}: {facts['nodes']} nodes. Look at what is marked (?), then `pdctl validate`.")
-    else:
-        click.echo(f"left out: {facts['cause']}", err=True)
-        if facts["hint"]:
-            click.echo(f"  hint: {facts['hint']}", err=True)
+        say_json(options, "unreachable", {"cause": trouble.cause, "hint": trouble.hint}, cluster=cluster)
+        return
+    click.echo(f"left out: {one_line(trouble.cause)}", err=True)
+    if trouble.hint:
+        click.echo(f"  hint: {one_line(trouble.hint)}", err=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from pdctl.cli.chosen import chosen_instances
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.up import Planning, as_json, plan
@@ -23,9 +22,7 @@ def command(options: Globals, selectors: tuple[str, ...], detailed_exitcode: boo
     async def act(opened: Opened) -> int:
         planning = await plan(opened, chosen_instances(opened.deployment, selectors))
         if options.json:
-            click.echo(
-                json.dumps({"schema": 1, "event": "plan", "cluster": opened.deployment.cluster, **as_json(planning)})
-            )
+            say_json(options, "plan", as_json(planning), cluster=opened.deployment.cluster)
         else:
             _show(planning, steps=options.verbose)
         if planning.plan.blocked:

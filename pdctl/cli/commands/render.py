@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import click
 
 from pdctl.cli.chosen import chosen_instances
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.control.opened import read_deployment
 from pdctl.engines.engine import render
 from pdctl.engines.shapes import refusals
@@ -41,8 +41,8 @@ def command(options: Globals, selectors: tuple[str, ...], generation: int) -> in
     units = [service(deployment, generation=generation) for service in services]
     limits = [f"{item.what}: {item.reason}" for item in refusals(deployment)]
     if options.json:
-        body = {"schema": 1, "event": "render", "cluster": deployment.cluster, "launches": plain(launches)}
-        click.echo(json.dumps({**body, "units": [_unit(unit) for unit in units], "refused_by_up": limits}))
+        body = {"launches": plain(launches), "units": [_unit(unit) for unit in units], "refused_by_up": limits}
+        say_json(options, "render", body, cluster=deployment.cluster)
         return 0
     for launch in launches:
         _show_launch(launch)

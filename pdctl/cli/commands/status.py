@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import click
 
 from pdctl.cli.duration import duration
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.status import ClusterStatus, State, UnitView, as_json, status
@@ -24,7 +24,7 @@ def command(options: Globals) -> int:
     async def act(opened: Opened) -> int:
         seen = await status(opened.cluster)
         if options.json:
-            click.echo(json.dumps(as_json(seen)))
+            say_json(options, "status", as_json(seen), cluster=seen.cluster)
         else:
             show(seen, verbose=options.verbose)
         return seen.exit_code

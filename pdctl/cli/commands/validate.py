@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
 from pdctl.control.opened import read_deployment
 from pdctl.engines.shapes import refusals
 
@@ -26,13 +25,12 @@ def command(options: Globals, files: tuple[str, ...]) -> int:
         try:
             _, deployment = read_deployment(path)
         except InventoryError as error:
-            show_failure(error, json=options.json, verbose=options.verbose)
-            code = error.exit_code
+            code = show_failure(error, options)
             continue
         limits = [f"{item.what}: {item.reason}" for item in refusals(deployment)]
         if options.json:
-            body = {"schema": 1, "event": "valid", "file": str(path), "cluster": deployment.cluster}
-            click.echo(json.dumps({**body, "instances": len(deployment.instances), "refused_by_up": limits}))
+            body = {"file": str(path), "instances": len(deployment.instances), "refused_by_up": limits}
+            say_json(options, "valid", body, cluster=deployment.cluster)
             continue
         click.echo(f"{path}: valid; {len(deployment.nodes)} nodes, {len(deployment.instances)} instances")
         for limit in limits:
