@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 
 from pdctl.control.cluster import Cluster
 from pdctl.errors import PdctlError, UsageError
+from pdctl.model.observed import Trouble
 from pdctl.model.unit import unit_name
 from pdctl.plan.steps import REGISTRAR, ROUTER
 from pdctl.supervisors.ports import LogLine, Supervisor
 
 Sources = Sequence[tuple[str, Supervisor]]
+Heard = tuple[str, LogLine | Trouble]
+"""A unit's name and its next line, or why no further line of it can be read."""
 
 
 def sources(cluster: Cluster, names: Sequence[str]) -> list[tuple[str, Supervisor]]:
@@ -29,17 +32,17 @@ def sources(cluster: Cluster, names: Sequence[str]) -> list[tuple[str, Superviso
     return found
 
 
-async def logs(cluster: Cluster, units: Sources, *, lines: int, follow: bool) -> AsyncIterator[tuple[str, LogLine]]:
-    """(name, line) of all units. Without `follow` one unit after another; with it, in the order of arrival.
+async def logs(cluster: Cluster, units: Sources, *, lines: int, follow: bool) -> AsyncIterator[Heard]:
+    """The lines of all units. Without `follow` one unit after another; with it, in the order of arrival.
 
-    A unit whose log cannot be read ends with a line that says why; the others go on.
+    A unit whose log cannot be read ends with the trouble that says why; the others go on.
     """
     if not follow:
         for name, supervisor in units:
             async for line in _one(cluster, name, supervisor, lines, follow=False):
                 yield name, line
         return
-    queue: asyncio.Queue[tuple[str, LogLine] | None] = asyncio.Queue(maxsize=1000)
+    queue: asyncio.Queue[Heard | None] = asyncio.Queue(maxsize=1000)
     tasks = [asyncio.create_task(_feed(cluster, name, supervisor, lines, queue)) for name, supervisor in units]
     open_ends = len(tasks)
     try:
@@ -60,7 +63,7 @@ async def _feed(
     name: str,
     supervisor: Supervisor,
     lines: int,
-    queue: asyncio.Queue[tuple[str, LogLine] | None],
+    queue: asyncio.Queue[Heard | None],
 ) -> None:
     async for line in _one(cluster, name, supervisor, lines, follow=True):
         await queue.put((name, line))
@@ -69,11 +72,11 @@ async def _feed(
 
 async def _one(
     cluster: Cluster, name: str, supervisor: Supervisor, lines: int, *, follow: bool
-) -> AsyncIterator[LogLine]:
+) -> AsyncIterator[LogLine | Trouble]:
     unit = unit_name(cluster.deployment.cluster, name)
     try:
         async with supervisor.logs(unit, lines=lines, follow=follow) as stream:
             async for line in stream:
                 yield line
     except PdctlError as error:
-        yield LogLine(unit, f"[pdctl: {error.message}]")
+        yield Trouble(error.message, error.hint, error.exit_code)

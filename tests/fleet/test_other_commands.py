@@ -80,7 +80,7 @@ async def test_exec_and_logs_say_which_node_is_out_of_reach(serving: Site) -> No
     assert "n5: " in some.expect(4).err and "hint: " in some.err
     lost = none.expect(4).document
     assert (lost["status"], lost["trouble"] != "", lost["hint"] != "") == (None, True, True)
-    assert "n4.main.0 | " in logs.out and "n5.main.0 | [pdctl: " in logs.out
+    assert "n4.main.0 | " in logs.out and "n5.main.0: n5: " in logs.expect(4).err
 
 
 async def test_events_tell_who_did_what_and_how_it_ended(serving: Site) -> None:
