@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lab lab-test lint format lock clean bench-bringup bench-fanout
+.PHONY: help setup demo test real-test lab lab-test lint format lock clean bench-bringup bench-fanout
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,10 @@ demo: setup  ## bring five simulated nodes up as 2P3D, serve a load through vllm
 
 test: setup  ## every test that needs no root and no network beyond loopback
 	$(BIN)/python -m pytest
+
+real-test: setup  ## real vLLM on CPU as 1P2D with NIXL: a gigabyte to download, 20 minutes on two cores
+	PYTHON=$(PYTHON) tests/real/install.sh .venv-vllm
+	$(BIN)/python -m pytest -m real tests/real
 
 lab: setup  ## as root: tests on hosts of their own, with systemd, sshd and docker, and their faults
 	@test "$$(id -u)" = 0 || { echo "the lab makes namespaces and mounts: run it as root, on a machine for tests" >&2; exit 1; }
@@ -57,4 +61,4 @@ bench-fanout: setup  ## `pdctl exec` against ansible, pyinfra and pdsh on 16, 64
 	$(BIN)/python benchmarks/ssh_fanout.py --venv .venv-fanout
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .venv-fanout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-vllm .venv-fanout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

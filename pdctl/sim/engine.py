@@ -2,8 +2,8 @@
 
 A real process that vllm-router 0.1.17 cannot tell from vLLM in its prefill/decode contract, in READ and WRITE, and that
 computes nothing: steps last as long as pdctl.perf.step_time says. What only a simulator can be told comes from the
-environment (pdctl.sim.engine_knobs). Exit status: 1 when it could not start, 2 for bad flags, else 0, even where its core
-or a worker died (as vLLM 0.32 was seen to do).
+environment (pdctl.sim.engine_knobs). Exit status: 1 when it could not start, 2 for bad flags, else 0, even where its
+core or a worker died (as vLLM 0.32 was seen to do).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,16 @@ VENV = Path(os.environ.get("PDCTL_TEST_VLLM", ROOT / ".venv-vllm"))
 
 MODEL = "tiny"
 CLUSTER = "real"
-UP_S = 400.0
-"""For a command that starts engines: three of them on two busy cores were seen to need 160 s."""
+UP_S = 600.0
+"""For a command that starts engines: three of them need a minute on two idle cores, and were seen to need 230 s on busy
+ones."""
 
 BLOCK_TOKENS = 32  # 16 dies at start-up on CPU (vLLM 0.32)
 KV_BYTES_PER_TOKEN = 2 * 2 * 2 * 32 * 4
 """Of tiny_model.py: K and V, 2 layers, 2 KV heads of 32 float32 each."""
+
+TIMED = frozenset({"await ready", "canary", "completion through the router", "drain", "stop"})
+"""Steps whose times a run prints."""
 
 ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -102,8 +106,10 @@ class Stack:
 
 
 def _step_times(done: Done) -> str:
-    """How long each step that is worth a word took, as its events tell."""
-    return ""
+    """How long engines' starts, proofs, drains and stops took, as the steps' events tell; longest first."""
+    told = [event for event in done.events("step_done") if event["action"] in TIMED]
+    told.sort(key=lambda event: -float(event["took_s"]))
+    return "".join(f"\n    {event['action']} {event['subject']}: {event['took_s']:.1f} s" for event in told)
 
 
 @contextmanager
@@ -113,15 +119,7 @@ def vllm_nodes(directory: Path, figures: Figures) -> Iterator[Stack]:
         home = directory / "operator"
         home.mkdir()
         operator = site.with_inventory(home, on_real_vllm)
-        yield Stack(Site(site.nodes, operator), figures)
-
-
-async def metrics_of(instance: Json) -> str:
-    """The text of an engine's `/metrics`, by its view in a status."""
-    async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
-        answer = await client.get(f"http://{instance['endpoint']}/metrics")
-        answer.raise_for_status()
-        return answer.text
+        yield Stack(replace(site, operator=operator), figures)
 
 
 async def complete(url: str, body: Json) -> Json:

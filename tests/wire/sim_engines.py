@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.waiting import wait_until
 from tests.wire.sim_client import call, metrics
 
@@ -65,6 +67,11 @@ class Engine:
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+
+    def worker(self) -> psutil.Process:
+        """The first of its worker processes."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if child.name() == "VLLM::Worker")
 
     async def ended(self, deadline_s: float = 10.0) -> int:
         """The exit status, once it has ended."""

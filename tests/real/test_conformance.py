@@ -1,0 +1,73 @@
+"""Real vLLM passes the checks that the simulated engine passes (tests/wire/test_sim_conformance.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from tests.conformance import endings, serving
+from tests.real.stack import ARGS, ENV, VENV, Figures
+from tests.wire.sim_engines import Engine, free_block
+
+START_S = 300.0
+NIXL = json.dumps({"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_buffer_device": "cpu"})
+
+
+@asynccontextmanager
+async def real_engine(directory: Path, *flags: str) -> AsyncIterator[Engine]:
+    """vLLM on a free port of loopback, ready; whatever lives of it at the end of the block is killed."""
+    port, channel = free_block(1), free_block(1)
+    log = directory / "engine.log"
+    command = [str(VENV / "bin/vllm"), "serve", str(VENV / "tiny-model"), "--served-model-name", "tiny"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--kv-transfer-config", NIXL, *flags]
+    for name, value in ARGS.items():
+        command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    places = {
+        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_NIXL_SIDE_CHANNEL_HOST": "127.0.0.1",
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(channel),
+    }
+    with log.open("wb") as sink:
+        environment = {**os.environ, **ENV, **places}
+        process = subprocess.Popen(  # noqa: ASYNC220 - the engine's rig waits for it in threads
+            command, stdout=sink, stderr=sink, env=environment, start_new_session=True
+        )
+    one = Engine(port, log, process, side_channel=channel)
+    try:
+        await one.ready(START_S)
+        yield one
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.to_thread(process.wait, 10)
+
+
+async def test_serving_and_sigterm(tmp_path: Path, figures: Figures) -> None:
+    failed: list[str] = []
+    begun_s = time.monotonic()
+    async with real_engine(tmp_path) as one:
+        figures.add(f"one engine alone was ready after {time.monotonic() - begun_s:.1f} s")
+        for check in serving.CHECKS:  # one engine for all: each start costs half a minute of CPU
+            try:
+                await check(one)
+            except AssertionError as error:
+                failed.append(f"{check.__name__}: {error}")
+        assert not failed, "\n\n".join(failed)
+        await endings.sigterm_aborts_behind_an_orderly_answer(one)
+
+
+async def test_sigterm_with_a_shutdown_timeout(tmp_path: Path) -> None:
+    async with real_engine(tmp_path, "--shutdown-timeout", "60") as one:
+        await endings.sigterm_drains(one)
+
+
+async def test_worker_killed(tmp_path: Path) -> None:
+    async with real_engine(tmp_path, "--shutdown-timeout", "60") as one:
+        await endings.a_killed_worker_fails_streams_by_an_error_in_them(one)
