@@ -50,5 +50,5 @@ def check_base(deployment: Deployment, applied: Applied | None, base: str | None
     when = datetime.fromtimestamp(applied.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     raise StaleBase(
         f"{applied.author} applied another inventory to {deployment.cluster} on {when}, which yours is not based on",
-        hint="merge that change into your file, or apply yours over it with --adopt",
+        hint="merge that change into your file, or apply yours over it with `pdctl up --adopt`",
     )

@@ -24,7 +24,7 @@ from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
-from pdctl.errors import Unreachable
+from pdctl.errors import EpochRefused, Unreachable
 from pdctl.model.events import (
     Event,
     LeaseTaken,
@@ -45,8 +45,11 @@ MakePlan = Callable[[Observed, Applied | None], Plan]
 
 @dataclass(slots=True)
 class Run:
-    """One mutating run. `make_plan` decides from what was seen; `records` says that success makes ours the last
-    applied inventory."""
+    """One mutating run. `make_plan` decides from what was seen.
+
+    With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
+    one at its end, whatever failed, unless the operator stopped it.
+    """
 
     cluster: Cluster
     command: str
@@ -69,7 +72,7 @@ class Run:
         async with self.cluster.take_lease(
             self.cluster.lease_shell, state_root(deployment), deployment.cluster, self.command
         ) as lease:
-            if self.records and self.base is not None:
+            if self.base is not None:
                 check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
@@ -183,12 +186,14 @@ def _may_live(observed: Observed, member: Member) -> bool:
 
 
 def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:
-    """0 done or no change, 1 failed, 3 partly done, 4 all that is missing is out of reach, 75 lease lost, 130."""
+    """0 done or no change, 1 failed, 3 partly done, 4 all that is missing is out of reach, 75 overtaken, 130."""
     if interrupt.asked.is_set():
         return 75 if interrupt.reason.startswith("the lease was lost") else 130
     failures = [*tally.exit_codes, *(blocked.trouble.exit_code for blocked in plan.blocked)]
     if not failures:
         return 0
+    if EpochRefused.exit_code in failures:
+        return EpochRefused.exit_code
     if set(failures) == {4}:
         return 4
     return 3 if tally.count(End.DONE) else 1
