@@ -45,7 +45,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitView:
-    """One line of `status`. `why` is the cause where the state is not the wanted one; `last_lines` are of its log."""
+    """One line of `status`. `why` is the cause where the state is not the wanted one; `last_lines` are of its log.
+
+    A state is `unknown` where a node could not be asked, and also where the engine answers and nobody can say whether
+    it is a member.
+    """
 
     name: str
     node: str
@@ -90,7 +94,8 @@ async def status(cluster: Cluster) -> ClusterStatus:
     hashes = wanted(deployment).hashes
     views = await asyncio.gather(*(_instance(cluster, observed, hashes, instance) for instance in deployment.instances))
     known = {part.name for instance in deployment.instances for part in instance.parts} | {ROUTER, REGISTRAR}
-    strays = tuple(sorted(name for name in observed.units if name not in known))
+    living = (UnitState.RUNNING, UnitState.STOPPING)
+    strays = tuple(sorted(name for name, unit in observed.units.items() if name not in known and unit.state in living))
     services = tuple(_service(cluster, observed, name) for name in (ROUTER, REGISTRAR))
     membership = observed.membership
     return ClusterStatus(
@@ -101,10 +106,17 @@ async def status(cluster: Cluster) -> ClusterStatus:
         tuple(views),
         services,
         strays,
-        (*(membership.alerts if membership else ()), *differing_builds(observed)),
+        _alerts(observed),
         {name: trouble.cause for name, trouble in observed.unreachable.items()},
         membership.age_s if membership else None,
     )
+
+
+def _alerts(observed: Observed) -> tuple[str, ...]:
+    """What the operator should know besides the state of each unit, with who says it."""
+    registrar = observed.membership.alerts if observed.membership else ()
+    notes = (f"{name}: {note}" for name, view in observed.nodes.items() for note in view.notes)
+    return (*(f"registrar: {alert}" for alert in registrar), *differing_builds(observed), *notes)
 
 
 def ratio(instances: tuple[Instance, ...], views: tuple[UnitView, ...] | list[UnitView]) -> str:
@@ -162,11 +174,22 @@ async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, s
 
 def _running_state(standing: Standing, answers: bool, name: str, observed: Observed, reason: str) -> tuple[State, str]:
     if standing is Standing.UNREGISTERED:
-        return (State.UNREGISTERED, reason) if answers else (State.LOADING, "does not answer /health yet")
+        if answers:
+            return (State.UNKNOWN if _membership_unknown(observed) else State.UNREGISTERED), reason
+        return State.LOADING, "does not answer /health yet"
     member = observed.membership.members.get(name) if observed.membership else None
     if member is not None and not member.registered:
         return State.WITHHELD, member.why
     return (State.SERVING, "") if answers else (State.SILENT, "registered, but does not answer /health")
+
+
+def _membership_unknown(observed: Observed) -> bool:
+    """Whether members may be registered without our knowing: a registrar that is known not to run registers nobody."""
+    if observed.membership is not None:
+        return False
+    registrar = observed.unit(REGISTRAR)
+    ended = (UnitState.EXITED, UnitState.FAILED, UnitState.ABSENT)
+    return bool(observed.unreachable) if registrar is None else registrar.state not in ended
 
 
 async def _ended(
@@ -189,6 +212,18 @@ async def _answers(cluster: Cluster, node: str, endpoint: str) -> bool:
     return answer.status == 200
 
 
+def _service_state(unit: UnitStatus) -> State:
+    match unit.state:
+        case UnitState.UNKNOWN | UnitState.STOPPING:
+            return State(unit.state.value)
+        case UnitState.EXITED if unit.exit is not None and unit.exit.requested:
+            return State.DOWN
+        case UnitState.ABSENT:
+            return State.DOWN
+        case _:
+            return State.FAILED
+
+
 def _service(cluster: Cluster, observed: Observed, name: str) -> UnitView:
     node = cluster.deployment.router.node
     trouble = observed.unreachable.get(node)
@@ -200,7 +235,8 @@ def _service(cluster: Cluster, observed: Observed, name: str) -> UnitView:
     elif unit.state is UnitState.RUNNING:
         state, why = State.RUNNING, ""
     else:
-        state, why = State.FAILED, unit.exit.cause if unit.exit else unit.state.value
+        state = _service_state(unit)
+        why = unit.exit.cause if unit.exit else "its state could not be read" if state is State.UNKNOWN else ""
     return UnitView(
         name,
         node,

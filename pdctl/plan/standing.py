@@ -47,8 +47,10 @@ def stand(instance: Instance, hashes: Mapping[str, str], observed: Observed) -> 
             return Stand(Standing.BLOCKED, cause, Trouble(cause, hint), part.node)
     units = [(part.name, observed.unit(part.name)) for part in instance.parts]
     states = {unit.state if unit else UnitState.ABSENT for _, unit in units}
-    if UnitState.UNKNOWN in states:
-        return Stand(Standing.BLOCKED, "state unknown", Trouble("its state could not be read"), instance.leader.node)
+    for _, unit in units:
+        if unit is not None and unit.state is UnitState.UNKNOWN:
+            cause = unit.exit.cause if unit.exit is not None else "its state could not be read"
+            return Stand(Standing.BLOCKED, f"state unknown: {cause}", Trouble(cause), instance.leader.node)
     if states == {UnitState.RUNNING}:
         return _running(instance, hashes, units, observed)
     if UnitState.RUNNING in states:

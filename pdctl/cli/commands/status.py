@@ -7,6 +7,7 @@ import time
 import click
 
 from pdctl.cli.duration import duration
+from pdctl.cli.escape import log_line, one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
@@ -42,16 +43,16 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
     for view in views:
         click.echo(_line(view, width, now))
         if view.why and view.state not in GOOD and view.node not in seen.unreachable:
-            click.echo(f"  {'':{width}}   {view.why}")
+            click.echo(f"  {'':{width}}   {one_line(view.why)}")
         if view.state is State.FAILED or verbose:
             for line in view.last_lines[-5:]:
-                click.echo(f"  {'':{width}}   | {line}")
+                click.echo(f"  {'':{width}}   | {log_line(line)}")
     for name in seen.strays:
-        click.echo(f"! {name} runs, but is not in the inventory; `pdctl up` stops it")
+        click.echo(f"! {one_line(name)} runs, but is not in the inventory; `pdctl up` stops it")
     for text in seen.alerts:
-        click.echo(f"! registrar: {text}")
+        click.echo(f"! {one_line(text)}")
     for node, cause in seen.unreachable.items():
-        click.echo(f"? {node}: {cause}")
+        click.echo(f"? {node}: {one_line(cause)}")
 
 
 def _line(view: UnitView, width: int, now: float) -> str:
