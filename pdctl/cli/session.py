@@ -30,11 +30,13 @@ def refuse_read_only(options: Globals, command: str) -> None:
         raise UsageError(f"`{command}` changes the cluster", hint="leave out --read-only (or unset PDCTL_READ_ONLY)")
 
 
-def confirm(options: Globals, question: str) -> None:
+def confirm(options: Globals, command: str, question: str) -> None:
     """Ask before something that interrupts service, unless `--yes`, `--json` or no terminal is there to answer.
 
-    Without a terminal the command was typed into a script on purpose; it goes on.
+    Without a terminal the command was typed into a script on purpose; it goes on. With `--read-only` it is refused
+    before anything is asked.
     """
+    refuse_read_only(options, command)
     if options.yes or options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
     if not click.confirm(question):

@@ -128,11 +128,12 @@ class Planning:
 
 
 async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
-    """What `up` would do now. Read-only: takes no lease, changes nothing."""
+    """What `up` would do now. Read-only: takes no lease, changes nothing. Raises PlanRefused where `up` would."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
     observed, applied = await asyncio.gather(observe(opened.cluster), _applied(opened.cluster))
-    return Planning(plan_up(deployment, wanted(deployment, applied), observed, only=only), observed, deployment)
+    made = plan_up(deployment, wanted(deployment, applied), observed, only=only)
+    return Planning(refuse_fences(deployment, made), observed, deployment)
 
 
 async def _applied(cluster: Cluster) -> Applied | None:

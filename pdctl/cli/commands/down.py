@@ -21,7 +21,7 @@ def command(options: Globals, selectors: tuple[str, ...], now: bool) -> int:
 
     With SELECTORS only those instances are stopped and the router serves on.
     """
-    confirm(options, f"Take {', '.join(selectors) or 'the whole cluster'} down{' NOW' if now else ''}?")
+    confirm(options, "down", f"Take {', '.join(selectors) or 'the whole cluster'} down{' NOW' if now else ''}?")
 
     async def act(opened: Opened, session: Session) -> int:
         only = chosen_instances(opened.deployment, selectors)

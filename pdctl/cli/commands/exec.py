@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_nodes
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read, refuse_read_only
@@ -38,9 +39,9 @@ def command(options: Globals, deadline_s: float, selectors: tuple[str, ...], arg
 
 def _show(result: ExecResult) -> None:
     if result.trouble:
-        click.echo(f"{result.node}: {result.trouble}", err=True)
+        click.echo(f"{result.node}: {one_line(result.trouble)}", err=True)
         if result.hint:
-            click.echo(f"  hint: {result.hint}", err=True)
+            click.echo(f"  hint: {one_line(result.hint)}", err=True)
         return
     for line in result.stdout.splitlines():
         click.echo(f"{result.node}: {line}")

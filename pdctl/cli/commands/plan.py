@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_instances
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
@@ -34,14 +35,14 @@ def command(options: Globals, selectors: tuple[str, ...], detailed_exitcode: boo
 
 def _show(planning: Planning, *, steps: bool) -> None:
     for item in planning.plan.blocked:
-        click.echo(f"? {item.subject}: nothing can be said, {item.node}: {item.trouble.cause}")
+        click.echo(f"? {item.subject}: nothing can be said, {item.node}: {one_line(item.trouble.cause)}")
         if item.trouble.hint:
-            click.echo(f"    hint: {item.trouble.hint}")
+            click.echo(f"    hint: {one_line(item.trouble.hint)}")
     signs = {"start": "+", "adopt": "~", "replace": "±", "restart": "±", "stop": "-"}
     for change in planning.plan.changes:
-        click.echo(f"{signs[change.kind.value]} {change.kind.value} {change.subject}: {change.reason}")
+        click.echo(f"{signs[change.kind.value]} {change.kind.value} {change.subject}: {one_line(change.reason)}")
         for difference in change.differences:
-            click.echo(f"    {difference}")
+            click.echo(f"    {one_line(difference)}")
     if steps:
         for step in planning.plan.steps:
             waits = ", ".join((*step.needs, *step.after))

@@ -20,7 +20,7 @@ def command(options: Globals, selectors: tuple[str, ...]) -> int:
 
     Instances of one role are taken one at a time, so that the others serve on.
     """
-    confirm(options, f"Restart {', '.join(selectors)}?")
+    confirm(options, "restart", f"Restart {', '.join(selectors)}?")
 
     async def act(opened: Opened, session: Session) -> int:
         only = chosen_instances(opened.deployment, selectors) or frozenset()

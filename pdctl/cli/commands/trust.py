@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import click
 
 from pdctl.cli.chosen import chosen_nodes
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.control.opened import read_deployment
@@ -68,7 +69,7 @@ def _offer(options: Globals, cluster: str, offer: HostKeyOffer) -> int:
                 f"nobody is there to compare the fingerprint of {where}: {offer.fingerprint}",
                 hint="compare it by another way, then run this with --yes",
             )
-        click.echo(f"{where} offers {offer.algorithm} {offer.fingerprint}")
+        click.echo(one_line(f"{where} offers {offer.algorithm} {offer.fingerprint}"))
         if not click.confirm("Is this its fingerprint?"):
             _say(options, cluster, {**facts, "result": "not trusted", "cause": "you said no"})
             return 4
@@ -92,6 +93,6 @@ def _say(options: Globals, cluster: str, facts: Mapping[str, object]) -> None:
         return
     words = [f"{facts['node']}: {facts['result']}"]
     words += [str(facts[key]) for key in ("fingerprint", "cause") if facts.get(key)]
-    click.echo(", ".join(words))
+    click.echo(one_line(", ".join(words)))
     if facts.get("hint"):
-        click.echo(f"  hint: {facts['hint']}")
+        click.echo(f"  hint: {one_line(str(facts['hint']))}")
