@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pdctl.errors import NodeError, UsageError
+from pdctl.errors import HostKeyUnknown, NodeError, UsageError
 from pdctl.model.deployment import NodeSpec, SshSettings
 from pdctl.model.observed import Trouble
 from pdctl.ssh.pool import SshShells
 from pdctl.ssh.program import NodeProgram, run_program
 
 DEADLINE_S = 45.0
+UNKNOWN_KEY_HINT = "compare the fingerprint with the host's own, then run this again with --accept-new"
 GPU_NAMES = {
     "0x74a0": "mi300a",
     "0x74a1": "mi300x",
@@ -75,7 +76,9 @@ async def look(hosts: Sequence[HostArgument], ssh: SshSettings) -> list[HostFact
         try:
             answer = await run_program(shells.shell(f"{index}"), program, {}, deadline_s=DEADLINE_S)
         except NodeError as error:
-            return Trouble(f"{item.host}:{item.port}: {error.cause}", error.hint, error.exit_code)
+            # There is no inventory yet that `pdctl trust` could read.
+            hint = UNKNOWN_KEY_HINT if isinstance(error, HostKeyUnknown) else error.hint
+            return Trouble(f"{item.host}:{item.port}: {error.cause}", hint, error.exit_code)
         return _facts(item, answer)
 
     try:
