@@ -23,8 +23,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: setup  ## bring five simulated nodes up as 2P3D, serve a load through vllm-router, take all down
 	@$(BIN)/pdctl demo --headless
 
+# Most tests wait for processes more than they compute: two at a time fit two cores.
 test: setup  ## every test that needs no root and no network beyond loopback
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 real-test: setup  ## real vLLM on CPU as 1P2D with NIXL: a gigabyte to download, 20 minutes on two cores
 	PYTHON=$(PYTHON) tests/real/install.sh .venv-vllm
