@@ -63,5 +63,12 @@ class Cluster:
         found = self._looks.get(node)
         if found is None or (now - found[0] > max_age_s and found[1].done()):
             found = (now, asyncio.create_task(self.look(node)))
+            found[1].add_done_callback(_seen)
             self._looks[node] = found
         return await asyncio.shield(found[1])
+
+
+def _seen(look: asyncio.Task[NodeView]) -> None:
+    """An error of a look that nobody waits for any more (the run was ended meanwhile) is no news."""
+    if not look.cancelled():
+        look.exception()

@@ -70,6 +70,7 @@ def on_real_vllm(document: Json) -> None:
         document["pools"][role] = {"role": role, "parallel": {"tp": 1}, "min_instances": 1}
     for node in document["nodes"].values():
         node |= {"gpus": 1, "nics": 0, "gpu": "cpu"}
+    document["ssh"]["keepalive"] = "20s"  # three engines that load on two cores leave nobody else any for a while
     document["budgets"] = {"ready": "300s", "drain": "120s", "settle": "1s", "shutdown": "60s", "stop": "75s"}
 
 
