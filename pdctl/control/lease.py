@@ -23,6 +23,7 @@ from pdctl.errors import LeaseHeld, NodeError, PdctlError
 from pdctl.model.deployment import Deployment
 from pdctl.model.role import SupervisorKind
 from pdctl.ssh.ports import Shell, Stream
+from pdctl.ssh.program import prelude
 
 SYSTEM_ROOT = "/var/lib/pdctl"
 HEARTBEAT_S = 1.0
@@ -165,7 +166,7 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
 
     Raises LeaseHeld, naming the holder, if somebody else has it; NodeError's kinds if the node cannot be asked.
     """
-    source = resources.files("pdctl.control").joinpath("lease_on_node.py").read_text()
+    source = prelude() + resources.files("pdctl.control").joinpath("lease_on_node.py").read_text()
     hello = {
         "root": root,
         "cluster": cluster,

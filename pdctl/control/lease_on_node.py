@@ -14,6 +14,10 @@ import select
 import time
 from typing import Any, Dict, Optional
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdctl.ssh.prelude_on_node import cluster_dir
+
 
 def say(obj: Dict[str, Any]) -> None:
     os.write(1, (json.dumps(obj) + "\n").encode())
@@ -56,15 +60,6 @@ class Lines:
         line, self.rest = self.rest.split(b"\n", 1)
         message: Dict[str, Any] = json.loads(line.decode())
         return message
-
-
-def cluster_dir(hello: Dict[str, Any]) -> str:
-    """Where the cluster's files lie: under the configured root, else in the login's state directory."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join("~", ".local", "state")
-    root = hello["root"] or os.path.join(base, "pdctl")
-    return os.path.abspath(os.path.expanduser(os.path.join(root, hello["cluster"])))
 
 
 def highest_epoch(root: str) -> int:

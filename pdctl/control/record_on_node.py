@@ -5,20 +5,19 @@ Stdlib only, Python >= 3.6. Payload: {"root": directory or null, "cluster", "lin
 """
 
 import os
-from typing import Any, Dict, List
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pdctl.ssh.prelude_on_node import cluster_dir
+
+    Facts = dict[str, Any]
 
 MOST_BYTES = 4 << 20
 
 
-def cluster_dir(payload: Dict[str, Any]) -> str:
-    base = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join("~", ".local", "state")
-    root = payload["root"] or os.path.join(base, "pdctl")
-    return os.path.abspath(os.path.expanduser(os.path.join(root, payload["cluster"])))
-
-
-def tail(path: str, lines: int) -> List[str]:
+def tail(path: str, lines: int) -> "list[str]":
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -29,7 +28,7 @@ def tail(path: str, lines: int) -> List[str]:
     return found[-lines:] if lines else []
 
 
-def main(payload: Dict[str, Any]) -> Dict[str, Any]:
+def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
     lines = tail(os.path.join(directory, "journal.ndjson"), payload["lines"])
     try:

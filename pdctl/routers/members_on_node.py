@@ -13,24 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pdctl.ssh.prelude_on_node import guard_epoch, refuse
+    from pdctl.ssh.prelude_on_node import cluster_dir, guard_epoch, refuse
 
     Facts = dict[str, Any]
 
 MEMBERS_FILE = "members.json"
 STATE_FILE = "registrar.json"
-
-
-def cluster_dir(payload: "Facts") -> str:
-    """Where the supervisor keeps the cluster's files: under the configured root, else the login's state directory."""
-    root = payload["root"]
-    if not root:
-        base = os.environ.get("XDG_STATE_HOME", "")
-        if not os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
-            base = os.path.join("~", ".local", "state")
-        root = os.path.join(base, "pdctl")
-    parts = (str(root), str(payload["cluster"]))
-    return os.path.abspath(os.path.expanduser(os.path.join(*parts)))
 
 
 def read_text(path: str) -> str:

@@ -1,4 +1,5 @@
-"""What every node program finds defined: `payload`, `reply`, `refuse`, `guard_epoch`. Stdlib only, Python 3.6.
+"""What every node program finds defined: `payload`, `reply`, `refuse`, `cluster_dir`, `guard_epoch`. Stdlib only,
+Python 3.6.
 
 `ssh.program` sends this file, then the program, then the call of its `main(payload)`, to `python3 -` on the node.
 """
@@ -30,6 +31,17 @@ def reply(answer: "Facts") -> "NoReturn":
 def refuse(kind: str, message: str, hint: str = "") -> "NoReturn":
     """Tell the controller why not, and end the program."""
     reply({"error": {"kind": kind, "message": message, "hint": hint}})
+
+
+def cluster_dir(payload: "Facts") -> str:
+    """Where the cluster's files lie: under the configured `root`, else in the login's state directory."""
+    root = payload["root"]
+    if not root:
+        base = os.environ.get("XDG_STATE_HOME", "")
+        if not os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
+            base = os.path.join("~", ".local", "state")
+        root = os.path.join(base, "pdctl")
+    return os.path.abspath(os.path.expanduser(os.path.join(root, payload["cluster"])))
 
 
 def guard_epoch(state_dir: str, epoch: int) -> None:

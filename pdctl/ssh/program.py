@@ -65,7 +65,8 @@ async def run_program(
 
 
 @cache
-def _prelude() -> str:
+def prelude() -> str:
+    """The source of `prelude_on_node`, for a program that is started in another way."""
     return resources.files("pdctl.ssh").joinpath("prelude_on_node.py").read_text()
 
 
@@ -73,7 +74,7 @@ def _script(program: NodeProgram, payload: Mapping[str, Any], nonce: str) -> str
     """Prelude, program and call as one source text. Base64 keeps the payload out of any traceback's source lines."""
     encoded = base64.b64encode(json.dumps(dict(payload)).encode()).decode()
     return (
-        f"{_prelude()}\nNONCE = {nonce!r}\n"
+        f"{prelude()}\nNONCE = {nonce!r}\n"
         f"{program.source}\n"
         f"import binascii as _binascii\n"
         f"payload = json.loads(_binascii.a2b_base64({encoded!r}).decode())\n"
