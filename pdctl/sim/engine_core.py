@@ -111,9 +111,11 @@ class EngineCore:
         self._idle.clear()
         self._work.set()
 
-    def abort(self, request: SimRequest, outcome: str = "abort") -> None:
-        """End a request now: its client left, or the engine goes down. Ended already: no change."""
-        self._finish(request, outcome)
+    def abort(self, request: SimRequest) -> None:
+        """End a request now: its client left. Ended already: no change."""
+        if request.outcome is None:
+            request.client_left = True
+        self._finish(request, "abort")
 
     def abort_all(self, outcome: str = "abort") -> int:
         """End every request; how many there were."""

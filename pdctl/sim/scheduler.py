@@ -180,7 +180,8 @@ class RankScheduler:
         holding = request.holding
         if holding is None or not holding.reserved:
             return
-        if blocks_for(request.prompt_tokens + request.produced, self.limits.block_size) > len(holding.ids):
+        computed = request.prompt_tokens + request.produced - 1  # the token just made gets its KV in the next step
+        if blocks_for(computed, self.limits.block_size) > len(holding.ids):
             self.pool.grow(holding)
 
     def _blocks_at_most(self, request: SimRequest) -> int:

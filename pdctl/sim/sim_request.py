@@ -56,6 +56,7 @@ class SimRequest:
     holding: Holding | None = None
     pinned: bool = False  # finished, blocks kept for the peer
     outcome: str | None = None  # "length" | "stop" | "abort" | "error"
+    client_left: bool = False  # it was aborted because nobody waits for it any more
     scheduled_s: float | None = None
     first_token_s: float | None = None
     last_token_s: float | None = None
