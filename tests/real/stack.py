@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from pdctl.errors import LeaseHeld
 from tests.fleet.command import Done, Json
 from tests.fleet.site import Site, simulated_nodes
 
@@ -21,6 +22,7 @@ VENV = Path(os.environ.get("PDCTL_TEST_VLLM", ROOT / ".venv-vllm"))
 
 MODEL = "tiny"
 CLUSTER = "real"
+ATTEMPTS = 4
 UP_S = 600.0
 """For a command that starts engines: three of them need a minute on two idle cores, and were seen to need 230 s on busy
 ones."""
@@ -92,11 +94,22 @@ class Stack:
     figures: Figures
 
     async def timed(self, *argv: str) -> Done:
-        """Run `pdctl ... --json` to a good end, and note how long it and its engines' starts took."""
+        """Run `pdctl ... --json` to a good end, and note how long it and its engines' starts took.
+
+        Engines that load can starve the controller itself for longer than its lease lives on one machine (5 s). Then
+        the run says that it is to be run again, which is done here as an operator would do it; the events are of all.
+        """
         begun_s = time.monotonic()
-        done = (await self.site.operator.pdctl(*argv, "--json", deadline_s=UP_S)).expect(0)
-        self.figures.add(f"pdctl {' '.join(argv)}: {time.monotonic() - begun_s:.1f} s{_step_times(done)}")
-        return done
+        said = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            done = await self.site.operator.pdctl(*argv, "--json", deadline_s=UP_S)
+            said += done.out
+            if done.code != LeaseHeld.exit_code or attempt == ATTEMPTS:
+                break
+            self.figures.add(f"pdctl {' '.join(argv)}: lost its lease on a starved machine, and was run again")
+        whole = replace(done.expect(0), out=said)
+        self.figures.add(f"pdctl {' '.join(argv)}: {time.monotonic() - begun_s:.1f} s{_step_times(whole)}")
+        return whole
 
     async def status(self) -> Json:
         return (await self.site.operator.pdctl("status", "--json")).document
