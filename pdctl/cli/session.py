@@ -12,11 +12,11 @@ import click
 
 from pdctl.cli.failure import show_failure
 from pdctl.cli.global_options import Globals
-from pdctl.cli.render import renderer
+from pdctl.cli.render import Renderer, renderer
 from pdctl.cli.silence import silence_stdout
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Session
+from pdctl.control.journal import Session, Sink
 from pdctl.control.opened import Opened, open_cluster
 from pdctl.errors import Interrupted, PdctlError, UsageError
 from pdctl.model.events import Event
@@ -68,17 +68,9 @@ def change(
                 run=options.run,
                 cluster=opened.deployment.cluster,
             )
-
-            def show(event: Event) -> None:
-                try:
-                    view(event)
-                except BrokenPipeError:
-                    silence_stdout()
-                    interrupt.ask("the reader of the output went away")
-
             try:
                 with view:
-                    return await act(opened, Session(show, interrupt, options.run))
+                    return await act(opened, Session(_while_read(view, interrupt), interrupt, options.run))
             except PdctlError as error:
                 return show_failure(error, options, cluster=opened.deployment.cluster)
 
@@ -86,6 +78,19 @@ def change(
         return asyncio.run(body())
     except asyncio.CancelledError:
         raise Interrupted("stopped at once", hint=f"run `pdctl {command}` again to go on from what is there") from None
+
+
+def _while_read(view: Renderer, interrupt: Interrupt) -> Sink:
+    """Shows events in `view` as long as somebody reads its output; then it is as if a signal had come."""
+
+    def show(event: Event) -> None:
+        try:
+            view(event)
+        except BrokenPipeError:
+            silence_stdout()
+            interrupt.ask("the reader of the output went away")
+
+    return show
 
 
 def read(options: Globals, act: Callable[[Opened], Awaitable[int]]) -> int:
