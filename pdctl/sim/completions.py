@@ -138,7 +138,8 @@ class Completions:
             return error_event(internal_error()) + DONE
         answer, produced = request.answer, request.produced
         if request.outcome == "abort":
-            ending = reply.last("", "abort", None)
+            # Before its first token vLLM takes the abort for a step without output and sends nothing (0.32 serving.py).
+            ending = reply.last("", "abort", None) if produced else b""
         else:
             piece = answer.pieces(produced - 1, produced)[0]
             ending = reply.last(piece, str(request.outcome), answer.stop_reason)
