@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 from fanout_hosts import Fleet, hosting
-from fanout_inventories import KEEPALIVE_COUNT, KEEPALIVE_S, name, pdctl_inventory
+from fanout_inventories import KEEPALIVE_COUNT, name, pdctl_inventory
 from fanout_tools import PDCTL
 
 from pdctl.control.opened import open_cluster
@@ -25,6 +25,7 @@ from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec
 HOSTS = 16
 DEAD = 4
 UNREACHABLE = 4  # pdctl's exit code where nodes failed only for being lost
+KEEPALIVE_S = 1.0
 SPARE_S = 1.0
 COMMAND = ("sh", "-c", "sleep 3; echo done")
 DEADLINE_S = 60.0
@@ -34,7 +35,7 @@ LOOK_EVERY_S = 0.02
 def check_lost_hosts() -> bool:
     """Freeze one host of a held fleet, kill four under `pdctl exec`; False where either was told wrongly."""
     with hosting(HOSTS) as fleet:
-        inventory = pdctl_inventory(fleet, HOSTS, fleet.known_hosts, fleet.client / "pdctl.yaml")
+        inventory = pdctl_inventory(fleet, HOSTS, fleet.known_hosts, fleet.client / "pdctl.yaml", KEEPALIVE_S)
         killed = kill_some(fleet, inventory)
         frozen = asyncio.run(freeze_one(fleet, inventory))
     return killed and frozen

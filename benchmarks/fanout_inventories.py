@@ -8,18 +8,20 @@ import yaml
 from fanout_hosts import Fleet
 
 CURVE = "curve25519-sha256"
-KEEPALIVE_S = 1.0
+DEFAULT_KEEPALIVE_S = 5.0
 KEEPALIVE_COUNT = 3
 
 
-def pdctl_inventory(fleet: Fleet, hosts: int, known_hosts: Path, path: Path) -> Path:
+def pdctl_inventory(
+    fleet: Fleet, hosts: int, known_hosts: Path, path: Path, keepalive_s: float = DEFAULT_KEEPALIVE_S
+) -> Path:
     """A colocated cluster of simulated engines that nobody ever starts; only its nodes matter."""
     ssh = {
         "user": fleet.user,
         "identity": str(fleet.identity),
         "known_hosts": str(known_hosts),
         "connect_timeout": "30s",
-        "keepalive": f"{KEEPALIVE_S:g}s",
+        "keepalive": f"{keepalive_s:g}s",
         "keepalive_count": KEEPALIVE_COUNT,
     }
     nodes = {

@@ -26,6 +26,7 @@ from fanout_table import LEGEND, aims, table
 from fanout_tools import AT_ONCE, Invocation, Setting, Tool, tools
 
 LIMIT_S = 180.0
+KEY_CHECK_HOSTS = 4
 
 
 def main() -> int:
@@ -41,15 +42,14 @@ def main() -> int:
     )
     for line in absent:
         print(line)
-    good = True
+    with hosting(KEY_CHECK_HOSTS) as fleet:
+        setting = Setting(fleet, KEY_CHECK_HOSTS, fleet.known_hosts)
+        good = all([refuses_a_wrong_key(tool, setting) for tool in found])  # noqa: C419 (all of them are told)
     for hosts in options.hosts:
         servers = min(hosts, options.servers)
         with hosting(servers, hosts) as fleet:
             setting = Setting(fleet, hosts, fleet.known_hosts)
-            if hosts == options.hosts[0]:
-                refused = [refuses_a_wrong_key(tool, setting) for tool in found]
-                good = good and all(refused)
-            good = compare(found, setting, options.runs) and good
+            good = compare(found, setting, options) and good
     if options.held_max:
         with hosting(min(options.held_max, options.servers), options.held_max) as fleet:
             good = hold_many(fleet, options.held_max) and good
@@ -64,6 +64,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="pdctl exec against ansible, pyinfra and pdsh")
     parser.add_argument("--hosts", nargs="+", type=int, default=[16, 64, 256], help="cases")
     parser.add_argument("--runs", type=int, default=3, help="of every tool in every case")
+    parser.add_argument("--phases", nargs="+", choices=("fresh", "held"), default=("fresh", "held"))
     parser.add_argument("--venv", type=Path, default=Path(".venv-fanout"), help="where ansible and pyinfra are")
     parser.add_argument("--servers", type=int, default=256, help="processes at most; more hosts share them")
     parser.add_argument("--held-max", type=int, default=1000, help="connections that pdctl alone holds; 0: none")
@@ -88,15 +89,22 @@ def refuses_a_wrong_key(tool: Tool, setting: Setting) -> bool:
     return verified
 
 
-def compare(found: Sequence[Tool], setting: Setting, runs: int) -> bool:
-    """Fresh and held rounds of every tool, interleaved, as a table."""
+def compare(found: Sequence[Tool], setting: Setting, options: argparse.Namespace) -> bool:
+    """Fresh and held rounds of every tool, interleaved, as tables."""
     fresh = [Series(tool.name) for tool in found]
-    for turn in range(runs):
+    for turn in range(options.runs if "fresh" in options.phases else 0):
         for series, tool in turned(list(zip(fresh, found, strict=True)), turn):
             series.runs.append(call(tool.fresh(setting), setting))
-    print(table(f"fresh connections, N={setting.hosts}", fresh, setting.hosts))
-    held = held_rounds(found, setting, runs, call)
-    print(table(f"held connections, N={setting.hosts}", held, setting.hosts))
+    held = held_rounds(found, setting, options.runs, call) if "held" in options.phases else []
+    for title, phase in ("fresh", fresh), ("held", held):
+        if title in options.phases:
+            print(
+                table(
+                    f"{title} connections, N={setting.hosts}, load average {os.getloadavg()[0]:.0f}",
+                    phase,
+                    setting.hosts,
+                )
+            )
     print(aims(fresh, held, setting.hosts), flush=True)
     return all(series.complete(setting.hosts) for series in [*fresh, *held])
 
