@@ -1,8 +1,9 @@
 """The lease: one operator at a time changes a cluster. Taken for mutations only; readers never need it.
 
 The lock lives exactly as long as an SSH channel to the lease node and is fed by heartbeats (measured: free 0.1-0.3 s
-after the holder is killed, and the timeout after it is cut off). Every mutating command on any node passes the lease's epoch and
-is refused there if that node has seen a higher one, so a holder that lost its lease unknowingly can do no harm.
+after the holder is killed; a holder that is cut off keeps it for the timeout). Every mutating command on any node
+passes the lease's epoch and is refused there if that node has seen a higher one, so a holder that lost its lease
+unknowingly can do no harm.
 The journal and the record of the last applied inventory travel over the same channel.
 """
 
