@@ -27,6 +27,8 @@ def printable(raw: bytes | str, *, max_chars: int | None = None) -> str:
     text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
     text = _SEQUENCES.sub("", text.replace("\r\n", "\n"))
     text = _CONTROLS.sub(_escaped, text)
+    if not text.isprintable():  # what no font shows (unassigned, zero-width) could hide something
+        text = "".join(char if char.isprintable() or char.isspace() else _code(char) for char in text)
     if max_chars is not None and len(text) > max_chars:
         text = text[: max(0, max_chars - 1)] + "…"
     return text
@@ -39,5 +41,9 @@ def last_line(raw: bytes | str, *, max_chars: int = 200) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    code = ord(match.group())
+    return _code(match.group())
+
+
+def _code(char: str) -> str:
+    code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

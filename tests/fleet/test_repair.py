@@ -40,7 +40,11 @@ async def test_a_killed_engine_is_named_with_its_cause_and_only_it_is_started_ag
     assert "n4.main.0" in text.expect(0).out and "killed by SIGKILL" in text.out
     assert changes(plan.expect(2).document) == {"n4.main.0": "start"}
     assert "killed by SIGKILL" in plan.document["changes"][0]["reason"]
-    assert (await completion(serving.router_url)).ok, "the others serve"
+
+    async def served() -> bool:
+        return (await completion(serving.router_url)).ok
+
+    await wait_until(served, 15.0, what="the others serve once the router has forgotten the dead one")
     repaired = (await operator.pdctl("up", "--json")).expect(0)
     assert {event["subject"] for event in repaired.events("step_started")} == {"n4.main.0", "cluster"}
     old, new = launches(before), launches(await status(operator))
