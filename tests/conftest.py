@@ -41,3 +41,16 @@ def _nothing_is_left_running(request: pytest.FixtureRequest, monkeypatch: pytest
             process.kill()
     if names:
         pytest.fail(f"left running {_GRACE_S:g} s after the test:\n" + "\n".join(names))
+
+
+_LONGEST_FIRST = ("fleet", "crash", "wire")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker is left alone with it at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return _LONGEST_FIRST.index(room) if room in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
