@@ -34,7 +34,7 @@ async def test_a_restart_of_one_instance_fails_no_request(serving: Site, instanc
 
 async def test_down_lets_answers_in_flight_end_whole_and_refuses_new_requests(serving: Site) -> None:
     down = asyncio.Event()
-    load = asyncio.create_task(load_until(serving.router_url, down.is_set, osl=200))
+    load = asyncio.create_task(load_until(serving.router_url, down.is_set, osl=600))
     try:
         async with serving.operator.starts("down", "--json") as running:
             for _ in range(5):
