@@ -78,11 +78,11 @@ class Rig:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The registrar's state; empty before its first word."""
+        """The registrar's state; before its first word, one that says nothing."""
         try:
             found: dict[str, Any] = json.loads(self.state_path.read_text())
         except FileNotFoundError:
-            return {}
+            return {"alerts": [], "members": []}
         return found
 
     @property

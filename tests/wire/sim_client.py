@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.waiting import wait_until
+
 
 @dataclass(slots=True)
 class Answer:
@@ -114,3 +116,14 @@ async def _read(reader: asyncio.StreamReader, hang_up_after: int | None) -> Answ
         if hang_up_after is not None and len(answer.events) >= hang_up_after:
             break
     return answer
+
+
+async def more_tokens(port: int, count: int) -> None:
+    """Wait until the engine has generated `count` tokens more than now."""
+    family = 'vllm:generation_tokens_total{engine="0"}'
+    before = (await metrics(port))[family]
+
+    async def generated() -> bool:
+        return (await metrics(port))[family] >= before + count
+
+    await wait_until(generated, 10, what=f"{count} more tokens")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.waiting import wait_until
-from tests.wire.sim_client import Answer, call, complete, metrics
+from tests.wire.sim_client import Answer, call, complete, metrics, more_tokens
 from tests.wire.sim_engines import Engine, engine
 
 SLOW = {"PDCTL_SIM_PROFILE": "laptop"}  # 10 ms a token: time to look while it streams
@@ -147,6 +147,7 @@ async def test_sigterm_without_drain_cuts_streams_with_abort_and_done(tmp_path: 
         streams = [asyncio.create_task(complete(one.port, tokens=1000, stream=True)) for _ in range(3)]
         buffered = asyncio.create_task(complete(one.port, tokens=1000))
         await _running(one, 4)
+        await more_tokens(one.port, 12)  # a stream that is aborted before its first token ends with [DONE] alone
         one.terminate()
         answers = [*await asyncio.gather(*streams), await buffered]
         assert await one.ended() == 0
