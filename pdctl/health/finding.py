@@ -9,7 +9,7 @@ from enum import StrEnum
 class Verdict(StrEnum):
     """UNKNOWN is a state of its own: never treated as good or as bad; the inventory's policy says which one blocks."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105
     FAIL = "fail"
     UNKNOWN = "unknown"
 
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a finding is about. `slot` "" means the whole node; `device` "" no single one ("gpu3", "mlx5_2", "/dev/shm")."""
+    """What a finding is about. `slot` "": the whole node; `device` "": no single one, else "gpu3", "mlx5_2", "/dev/shm"."""
 
     node: str
     slot: str = ""
