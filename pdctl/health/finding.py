@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a finding is about. `slot` "": the whole node; `device` "": no single one, else "gpu3", "mlx5_2", "/dev/shm"."""
+    """What a finding is about: a node, or a slot of it, or one device ("gpu3", "mlx5_2", "/dev/shm"). "": unset."""
 
     node: str
     slot: str = ""
