@@ -41,7 +41,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's word on one subject. `observed` and `expected` carry their units; `fix` can be copied to a shell."""
+    """One check's word on one subject. `observed` and `expected` carry their units; `fix` can be copied to a shell.
+
+    `slots`: ids of the slots that it keeps from serving if it blocks; those of the whole node where the check named no
+    GPU. `unknown_blocks` is the policy's word for this check.
+    """
 
     check: str  # "gpu.ecc_uncorrectable"
     verdict: Verdict
@@ -52,8 +56,13 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     fix: str = ""
     why: str = ""  # why it matters, or for UNKNOWN why it is not known
+    title: str = ""
+    slots: tuple[str, ...] = ()
+    unknown_blocks: bool = False
 
     @property
     def blocks(self) -> bool:
-        """Whether it failed at the level that keeps a slot from serving (an unknown is for the policy to decide)."""
-        return self.verdict is Verdict.FAIL and self.severity is Severity.BLOCK
+        """Whether it keeps its slots from serving: it failed at that level, or is unknown where policy wants to know."""
+        if self.verdict is Verdict.FAIL:
+            return self.severity is Severity.BLOCK
+        return self.verdict is Verdict.UNKNOWN and self.unknown_blocks
