@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from pdctl.model.deployment import Slo
 from pdctl.model.figure import Fig, Latency
 from pdctl.model.role import Role
 
@@ -249,15 +250,6 @@ class Alert:
     hint: str
     since_s: float
     folded: int = 0  # how often it came and went within the fold
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """The inventory's targets, seconds and share."""
-
-    ttft_s: float
-    itl_s: float
-    attainment: float
 
 
 @dataclass(frozen=True, slots=True)
