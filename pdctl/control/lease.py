@@ -1,9 +1,9 @@
 """The lease: one operator at a time changes a cluster. Taken for mutations only; readers never need it.
 
 The lock lives exactly as long as an SSH channel to the lease node and is fed by heartbeats (measured: free 0.1-0.3 s
-after the holder is killed; a holder that is cut off keeps it for the timeout). Every mutating command on any node
-passes the lease's epoch and is refused there if that node has seen a higher one, so a holder that lost its lease
-unknowingly can do no harm.
+after the holder is killed). A holder that is silent for the timeout, cut off or frozen, gives way to whoever asks next;
+if nobody did until it is heard again, it goes on. Every mutating command on any node passes the lease's epoch and is
+refused there if that node has seen a higher one, so a holder that lost its lease unknowingly can do no harm.
 The journal and the record of the last applied inventory travel over the same channel.
 """
 
@@ -14,7 +14,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -29,7 +29,11 @@ from pdctl.ssh.program import prelude
 SYSTEM_ROOT = "/var/lib/pdctl"
 HEARTBEAT_S = 1.0
 TIMEOUT_S = 10.0
-"""Without a heartbeat for this long the lock is free. 5 s was lost by a controller that real engines starved of CPU."""
+"""Without a heartbeat for this long another operator may have the lock."""
+PATIENCE_S = 30.0
+"""Without an answer for this long the lease is lost. A machine on which real engines were loading was seen to stand
+still for 17 s; a lost connection is noticed sooner, by its keepalive."""
+_LOOKS = 6
 MOST_AT_ONCE = 256
 """Journal entries that share one round trip; far more than that in one write could outlast the node's timeout."""
 _LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
@@ -111,7 +115,7 @@ class HeldLease:
         await asyncio.shield(done)
 
     async def pump(self) -> None:
-        """Send all that is queued at once, or a heartbeat; no answer within the node's own timeout: it is lost."""
+        """Send all that is queued at once, or a heartbeat; no answer in time: it is lost."""
         number = 0
         while True:
             batch = await self._batch()
@@ -119,9 +123,7 @@ class HeldLease:
             number += len(batch)
             waiting = [done for _, done in batch if done is not None]
             try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    await self._stream.send(("\n".join(lines) + "\n").encode())
-                    await self._answer(number)  # the node takes one line after the other
+                await self._patiently(self._round_trip(lines, number))
             except (PdctlError, TimeoutError, OSError, ValueError) as error:
                 self._give_up(str(error) or "no answer from the lease node", waiting)
                 return
@@ -140,9 +142,29 @@ class HeldLease:
             batch.append(self._outbox.get_nowait())
         return batch
 
-    async def _answer(self, number: int) -> None:
+    async def _patiently(self, round_trip: Coroutine[Any, Any, None]) -> None:
+        """Await it for the patience, in several looks: time in which we were frozen ourselves is one of them at most.
+
+        Raises TimeoutError.
+        """
+        under_way = asyncio.create_task(round_trip)
+        try:
+            for _ in range(_LOOKS):
+                await asyncio.wait({under_way}, timeout=PATIENCE_S / _LOOKS)
+                if under_way.done():
+                    return under_way.result()
+        finally:
+            under_way.cancel()
+            await asyncio.gather(under_way, return_exceptions=True)
+        raise TimeoutError
+
+    async def _round_trip(self, lines: list[str], number: int) -> None:
+        await self._stream.send(("\n".join(lines) + "\n").encode())
         async for line in self._answers:
-            if json.loads(line).get("ack") == number:
+            answer = json.loads(line)
+            if "holder" in answer:
+                raise _held(answer["holder"])
+            if answer.get("ack") == number:  # the node takes one line after the other
                 return
         raise LeaseHeld("the lease program ended")
 

@@ -2,8 +2,9 @@
 
 Speaks JSON lines. First line in: {"root", "cluster", "holder": {...}, "timeout_s"}. First line out: {"ok": true,
 "epoch": N, "applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps
-"journal": {...} or "applied": {...}; out, one {"ack": N} for each. No line for `timeout_s` (a partition) or the end of
-stdin (the controller died): the lock is free.
+"journal": {...} or "applied": {...}; out, one {"ack": N} for each. The end of stdin (the controller died): the lock is
+free. No line for `timeout_s` (a partition, a controller that is frozen): the lock is free for others, and taken again
+with the next line if nobody had it since; else that line is answered by {"holder": {...}}, and all is over.
 The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
 """
 
@@ -17,6 +18,8 @@ from typing import Any, Dict, Optional
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdctl.ssh.prelude_on_node import cluster_dir
+
+SILENT_S = 60.0  # a controller that was not heard for this long on top of the timeout is not waited for any more
 
 
 def say(obj: Dict[str, Any]) -> None:
@@ -41,11 +44,12 @@ def write_json(path: str, obj: Any) -> None:
 
 
 class Lines:
-    """Lines from a descriptor, with a deadline for each."""
+    """Lines from a descriptor, with a deadline for each. `ended`: there will be no more."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.rest = b""
+        self.ended = False
 
     def next(self, timeout_s: float) -> Optional[Dict[str, Any]]:
         end = time.monotonic() + timeout_s
@@ -55,6 +59,7 @@ class Lines:
                 return None
             piece = os.read(self.fd, 65536)
             if not piece:
+                self.ended = True
                 return None
             self.rest += piece
         line, self.rest = self.rest.split(b"\n", 1)
@@ -73,17 +78,49 @@ def highest_epoch(root: str) -> int:
     return highest
 
 
-def serve(lines: Lines, root: str, timeout_s: float) -> None:
-    journal = open(os.path.join(root, "journal.ndjson"), "a")
+class Lock:
+    """The cluster's lock, and the epoch of whoever had it last."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.fd = os.open(os.path.join(root, "lease.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self) -> bool:
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def take_again(self, epoch: int) -> bool:
+        """Whether it is ours as if we had never let go of it: nobody else can have had it without a higher epoch."""
+        return self.take() and highest_epoch(self.root) == epoch
+
+    def let_go(self) -> None:
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def holder(self) -> Dict[str, Any]:
+        found: Dict[str, Any] = read_json(os.path.join(self.root, "lease.json"), {}).get("holder", {})
+        return found
+
+
+def serve(lines: Lines, lock: Lock, epoch: int, timeout_s: float) -> None:
+    journal = open(os.path.join(lock.root, "journal.ndjson"), "a")
     while True:
         message = lines.next(timeout_s)
+        if message is None and not lines.ended:
+            lock.let_go()
+            message = lines.next(SILENT_S)
+            if message is not None and not lock.take_again(epoch):
+                say({"holder": lock.holder()})
+                return
         if message is None:
             return
         if "journal" in message:
             journal.write(json.dumps(message["journal"]) + "\n")
             journal.flush()
         if "applied" in message:
-            write_json(os.path.join(root, "applied.json"), message["applied"])
+            write_json(os.path.join(lock.root, "applied.json"), message["applied"])
         say({"ack": message.get("n", 0)})
 
 
@@ -95,17 +132,14 @@ def main() -> None:
         return
     root = cluster_dir(hello)
     os.makedirs(root, exist_ok=True)
-    lock = os.open(os.path.join(root, "lease.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    record = os.path.join(root, "lease.json")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        say({"ok": False, "holder": read_json(record, {}).get("holder", {})})
+    lock = Lock(root)
+    if not lock.take():
+        say({"ok": False, "holder": lock.holder()})
         return
     epoch = highest_epoch(root) + 1
-    write_json(record, {"epoch": epoch, "holder": hello["holder"], "since": time.time()})
+    write_json(os.path.join(root, "lease.json"), {"epoch": epoch, "holder": hello["holder"], "since": time.time()})
     say({"ok": True, "epoch": epoch, "applied": read_json(os.path.join(root, "applied.json"), None)})
-    serve(lines, root, float(hello["timeout_s"]))
+    serve(lines, lock, epoch, float(hello["timeout_s"]))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A state directory; heartbeats and deadlines are short."""
     monkeypatch.setattr(lease, "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(lease, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(lease, "PATIENCE_S", 2.0)
     return str(tmp_path)
 
 
@@ -138,11 +139,26 @@ async def test_a_frozen_holder_loses_it_and_learns_of_it(root: str) -> None:
         assert took_s < 10
         holder.send_signal(signal.SIGCONT)
         assert holder.stdout is not None
-        assert await asyncio.wait_for(holder.stdout.readline(), 10) != b""
+        told = await asyncio.wait_for(holder.stdout.readline(), 10)
+        assert f"pid {psutil.Process().pid}) is running `pdctl up`".encode() in told
+
+
+async def test_a_frozen_holder_that_nobody_replaced_goes_on(root: str) -> None:
+    async with another_process(root, timeout_s=0.5) as holder:
+        holder.send_signal(signal.SIGSTOP)
+        await wait_until(lambda: is_free(root), 10, what="the lock is free for others")
+        holder.send_signal(signal.SIGCONT)
+        await wait_until(lambda: not is_free(root), 10, what="its holder has it again")
+        assert holder.stdout is not None
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(holder.stdout.readline(), 1.0)  # it would say that it lost it
+        with pytest.raises(LeaseHeld, match="pdctl restart"):
+            async with take_lease(LocalShell("n1"), root, CLUSTER, "up"):
+                pass
 
 
 async def test_heartbeats_that_nobody_answers_mean_lost(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.5)
     async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
         program = program_of(psutil.Process().pid)
         program.suspend()
