@@ -8,12 +8,16 @@ a tie; a single one has nobody to differ from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pdctl.health.check import Fleet, FleetCheck, Trait, Word
+from pdctl.health.facts import NodeFacts, NotRead
 from pdctl.health.finding import Evidence, Severity, Verdict
 from pdctl.model.reading import Known, Reading, Unknown
+
+T = TypeVar("T")
 
 MAX_NAMED = 8  # nodes that one line names
 
@@ -45,7 +49,7 @@ def drift_check(trait: Trait) -> FleetCheck:
 
 
 def _judge(trait: Trait, fleet: Fleet) -> Iterator[Word]:
-    read = {node: trait.read(facts) for node, facts in fleet.nodes.items()}
+    read = {node: readings_of(trait.read, facts) for node, facts in fleet.nodes.items()}
     said: set[tuple[str, str]] = set()
     pinned = fleet.policy.pinned.get(trait.pin) if trait.pin else None
     for members in (tuple(fleet.nodes),) if trait.whole_fleet else pools(fleet):
@@ -56,6 +60,16 @@ def _judge(trait: Trait, fleet: Fleet) -> Iterator[Word]:
                 if (word.node, key) not in said:  # a node with slots in two pools is named once
                     said.add((word.node, key))
                     yield word
+
+
+def readings_of(read: Callable[[NodeFacts], Mapping[str, Reading[T]]], facts: NodeFacts) -> Mapping[str, Reading[T]]:
+    """What `read` finds in one node's facts. Where it fails, that node alone is unknown."""
+    try:
+        return read(facts)
+    except NotRead as missing:
+        return {"": Unknown(str(missing))}
+    except Exception as error:  # any defect of a trait, whatever it is
+        return {"": Unknown(f"the check itself failed: {type(error).__name__}: {error}")}
 
 
 def pools(fleet: Fleet) -> tuple[tuple[str, ...], ...]:

@@ -62,7 +62,7 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether it keeps its slots from serving: it failed at that level, or is unknown where policy wants to know."""
+        """Whether it keeps its slots from serving: it failed at that level, or is unknown where that must be known."""
         if self.verdict is Verdict.FAIL:
             return self.severity is Severity.BLOCK
         return self.verdict is Verdict.UNKNOWN and self.unknown_blocks

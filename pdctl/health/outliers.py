@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 
 from pdctl.health.check import Figure, Fleet, FleetCheck, Word
-from pdctl.health.drift import pools
+from pdctl.health.drift import pools, readings_of
 from pdctl.health.finding import Evidence, Verdict
 from pdctl.model.reading import Known, Reading, Unknown
 
@@ -20,7 +20,7 @@ def outlier_check(figure: Figure) -> FleetCheck:
 
 
 def _judge(figure: Figure, fleet: Fleet) -> Iterator[Word]:
-    read = {node: figure.read(facts) for node, facts in fleet.nodes.items()}
+    read = {node: readings_of(figure.read, facts) for node, facts in fleet.nodes.items()}
     said: set[str] = set()
     for members in pools(fleet):
         middle = pool_median({node: read[node] for node in members})
