@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 from pdctl.health.expectations import Expectations
 from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Evidence, Severity, Verdict
-from pdctl.health.policy import Policy
+from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.observed import Trouble
 from pdctl.model.reading import Reading, Unknown
 
@@ -84,7 +84,7 @@ class Fleet:
 
     nodes: Mapping[str, NodeFacts]
     expected: Mapping[str, Expectations]
-    policy: Policy = field(default_factory=Policy)
+    policy: CheckPolicy = field(default_factory=CheckPolicy)
     unreachable: Mapping[str, Trouble] = field(default_factory=dict)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from pdctl.engines.flags import canonical
 from pdctl.health.gpu_kinds import GpuKind, gpu_kind
-from pdctl.health.policy import Policy
-from pdctl.health.thresholds import Thresholds
+from pdctl.model.check_policy import CheckPolicy, Thresholds
 from pdctl.model.deployment import Deployment, ModelSpec, NodeSpec, PoolSpec
 from pdctl.model.role import Connector, SupervisorKind
 
@@ -97,7 +96,7 @@ class Expectations:
         return tuple(slot.id for slot in judged if not set(gpus).isdisjoint(slot.gpus))
 
 
-def expectations(deployment: Deployment, policy: Policy, situation: Situation) -> Mapping[str, Expectations]:
+def expectations(deployment: Deployment, policy: CheckPolicy, situation: Situation) -> Mapping[str, Expectations]:
     """What is expected of every node of the deployment that has a slot in scope, by name."""
     found = {}
     for name, spec in deployment.nodes.items():

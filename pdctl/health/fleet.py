@@ -10,8 +10,8 @@ from pdctl.health.envelope import Envelope
 from pdctl.health.expectations import Situation, expectations
 from pdctl.health.facts import node_facts
 from pdctl.health.judge import judge
-from pdctl.health.policy import Policy
 from pdctl.health.report import Report
+from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Trouble
 
@@ -20,14 +20,14 @@ def fleet_of(
     deployment: Deployment,
     envelopes: Mapping[str, Envelope],
     *,
-    policy: Policy | None = None,
+    policy: CheckPolicy | None = None,
     situation: Situation | None = None,
     unreachable: Mapping[str, Trouble] | None = None,
     baselines: Mapping[str, Baseline] | None = None,
 ) -> Fleet:
     """The fleet that `envelopes` (by node name) show. Envelopes of nodes out of scope or not in the deployment are
     left out; a node in scope that has neither envelope nor trouble was not collected, and is said to be so."""
-    policy = policy or Policy()
+    policy = policy or CheckPolicy()
     expected = expectations(deployment, policy, situation or Situation())
     known = baselines or {}
     nodes = {name: node_facts(name, envelopes[name], known.get(name)) for name in expected if name in envelopes}
@@ -40,7 +40,7 @@ def judge_envelopes(
     deployment: Deployment,
     envelopes: Mapping[str, Envelope],
     *,
-    policy: Policy | None = None,
+    policy: CheckPolicy | None = None,
     situation: Situation | None = None,
     unreachable: Mapping[str, Trouble] | None = None,
     baselines: Mapping[str, Baseline] | None = None,

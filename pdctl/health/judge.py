@@ -12,9 +12,10 @@ from pdctl.health.check import Check, Fleet, FleetCheck, Word
 from pdctl.health.drift import drift_check
 from pdctl.health.finding import Evidence, Finding, Severity, Subject, Verdict
 from pdctl.health.outliers import outlier_check
-from pdctl.health.policy import UnknownIs
+from pdctl.health.policy import severity_of, unknown_is
 from pdctl.health.registry import REGISTRY, Registry
 from pdctl.health.report import Fitness, Report, SlotVerdict, by_urgency
+from pdctl.model.check_policy import UnknownIs
 
 DEFECT = "this is a defect of pdctl: save the envelope (`pdctl check --save DIR`) and report it"
 
@@ -65,13 +66,13 @@ def _words(ask: Callable[[], Iterable[Word]]) -> tuple[Word, ...]:
 
 def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node: str) -> Iterator[Finding]:
     """Findings of the words, under the policy. A check that is switched off says nothing."""
-    own = fleet.policy.severity_of(check.id, check.severity)
+    own = severity_of(fleet.policy, check.id, check.severity)
     if own is None:
         return
-    overridden = fleet.policy.overrides_severity(check.id)
-    unknown_is = fleet.policy.unknown_is(check.id, essential=check.essential)
+    overridden = fleet.policy.severity_override(check.id) is not None
+    unknown = unknown_is(fleet.policy, check.id, essential=check.essential)
     for word in words:
-        if word.verdict is Verdict.UNKNOWN and unknown_is is UnknownIs.IGNORE:
+        if word.verdict is Verdict.UNKNOWN and unknown is UnknownIs.IGNORE:
             continue
         on = word.node or node
         expected = fleet.expected.get(on)
@@ -88,7 +89,7 @@ def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node:
             why=word.why,
             title=check.title,
             slots=slots,
-            unknown_blocks=unknown_is is UnknownIs.BLOCK and bool(slots),
+            unknown_blocks=unknown is UnknownIs.BLOCK and bool(slots),
         )
 
 

@@ -1,4 +1,4 @@
-"""What the operator may decide about checks: which unknown blocks, severities, pinned versions, thresholds.
+"""How the operator's policy meets a check: what an unknown counts as, how bad a failure is, and typing errors in it.
 
 Defaults. An unknown warns, except where the check is `essential` (it rests on files that every user of a healthy node
 can read, like the number of GPUs or a port's state), where it blocks: not being able to read those means that the
@@ -8,66 +8,52 @@ that would only teach people `--skip-checks`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+from pdctl.errors import InventoryError
 from pdctl.health.finding import Severity
-from pdctl.health.thresholds import Thresholds
+from pdctl.model.check_policy import CheckPolicy, SeverityIs, UnknownIs
 
 
-class UnknownIs(StrEnum):
-    """What an unknown counts as: it blocks, it is shown and lets pass, or it is not even shown."""
-
-    BLOCK = "block"
-    WARN = "warn"
-    IGNORE = "ignore"
+def unknown_is(policy: CheckPolicy, check: str, *, essential: bool) -> UnknownIs:
+    """What an unknown of this check counts as."""
+    return policy.unknown_override(check) or (UnknownIs.BLOCK if essential else UnknownIs.WARN)
 
 
-class SeverityIs(StrEnum):
-    """A severity as the inventory can override it; `off` leaves the check out."""
+def severity_of(policy: CheckPolicy, check: str, own: Severity) -> Severity | None:
+    """The check's severity after overrides; None: it is switched off."""
+    said = policy.severity_override(check)
+    if said is None:
+        return own
+    return None if said is SeverityIs.OFF else Severity(said.value)
 
-    BLOCK = "block"
-    WARN = "warn"
-    INFO = "info"
-    OFF = "off"
 
+def refuse_unknown_names(policy: CheckPolicy, checks: Iterable[str], pins: Iterable[str]) -> None:
+    """Raises InventoryError for patterns that match no check and pins of nothing: a misspelt rule would be no rule.
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The operator's decisions. `unknown` and `severity` are keyed by check ids or globs ("gpu.*"); the longest
-    pattern that matches wins, an exact id before any glob. `pinned` by a trait's pin ("rocm", "kernel", "gpu.driver").
+    `checks` are the ids that there are, `pins` the names that can be pinned.
     """
-
-    unknown: Mapping[str, UnknownIs] = field(default_factory=dict)
-    severity: Mapping[str, SeverityIs] = field(default_factory=dict)
-    pinned: Mapping[str, str] = field(default_factory=dict)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-
-    def unknown_is(self, check: str, *, essential: bool) -> UnknownIs:
-        """What an unknown of this check counts as."""
-        pattern = _best(self.unknown, check)
-        if pattern is None:
-            return UnknownIs.BLOCK if essential else UnknownIs.WARN
-        return self.unknown[pattern]
-
-    def severity_of(self, check: str, own: Severity) -> Severity | None:
-        """The check's severity after overrides; None: it is switched off."""
-        pattern = _best(self.severity, check)
-        if pattern is None:
-            return own
-        said = self.severity[pattern]
-        return None if said is SeverityIs.OFF else Severity(said.value)
-
-    def overrides_severity(self, check: str) -> bool:
-        """Whether the inventory speaks of this check's severity."""
-        return _best(self.severity, check) is not None
+    problems = tuple(_misspelt(policy, tuple(checks), tuple(pins)))
+    if problems:
+        raise InventoryError(
+            "the inventory's `checks` name what does not exist",
+            problems=problems,
+            hint="`pdctl check --list` shows every check",
+        )
 
 
-def _best(patterns: Mapping[str, object], check: str) -> str | None:
-    """The pattern that decides for `check`."""
-    if check in patterns:
-        return check
-    matching = [pattern for pattern in patterns if fnmatchcase(check, pattern)]
-    return max(matching, key=lambda pattern: (len(pattern), pattern), default=None)
+def _misspelt(policy: CheckPolicy, checks: tuple[str, ...], pins: tuple[str, ...]) -> Iterator[str]:
+    for section, patterns in (("unknown", policy.unknown), ("severity", policy.severity)):
+        for pattern in patterns:
+            if not any(fnmatchcase(check, pattern) for check in checks):
+                yield f"checks.{section}: no check matches {pattern!r}{_near(pattern, checks)}"
+    for name in policy.pinned:
+        if name not in pins:
+            yield f"checks.pinned: {name!r} cannot be pinned{_near(name, pins)}"
+
+
+def _near(name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
