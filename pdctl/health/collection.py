@@ -119,7 +119,6 @@ def _targeted(targets: Targets) -> tuple[Command, ...]:
         found += [
             Command("model.stat", ("stat", "-L", "-c", "%n %s %F", "--", targets.model_path, config, index)),
             Command("model.sha256", ("sha256sum", "--", config, index), timeout_s=20.0),
-            Command("model.size", ("du", "-sbL", "--", targets.model_path), timeout_s=20.0),
             Command("df.model", ("df", "-P", "-B1", "--", targets.model_path)),
         ]
     if targets.image:
@@ -200,7 +199,7 @@ HOST_COMMANDS = (
     Command("ss", ("ss", "-H", "-l", "-t", "-n", "-p")),
     Command("ps", ("ps", "-eo", "pid=,ppid=,user:32=,stat=,etimes=,comm=")),  # no arguments: they may hold secrets
     Command("pgrep.bench", ("pgrep", "-f", "bench[_ ]serv")),
-    Command("pgrep.compiler", ("pgrep", "-l", "-x", "hipcc|clang-.*|ninja")),
+    Command("pgrep.compiler", ("pgrep", "-l", "^(hipcc|clang|ninja)")),
     Command("docker.ps", ("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Labels}}"), as_root=True),
     Command("docker.root", ("docker", "info", "--format", "{{.DockerRootDir}}"), as_root=True),
     Command("chronyc", ("chronyc", "-n", "tracking")),
