@@ -88,6 +88,11 @@ class Expectations:
         """Indices in scope on which nothing of ours runs: VRAM and processes there are somebody else's, or a ghost."""
         return tuple(gpu for gpu in self.judged_gpus if gpu not in self.serving_gpus)
 
+    def leaves_out(self, gpus: tuple[int, ...] | None) -> bool:
+        """Whether `gpus` belong to slots that are not in the scope of this check, all of them."""
+        others = {gpu for slot in self.slots if not slot.judged for gpu in slot.gpus}
+        return bool(gpus) and others.issuperset(gpus or ())
+
     def slots_of(self, gpus: tuple[int, ...] | None) -> tuple[str, ...]:
         """Ids of the judged slots that hold any of `gpus` (None: every judged slot)."""
         judged = [slot for slot in self.slots if slot.judged]

@@ -44,7 +44,7 @@ class Finding:
     """One check's word on one subject. `observed` and `expected` carry their units; `fix` can be copied to a shell.
 
     `slots`: ids of the slots that it keeps from serving if it blocks; those of the whole node where the check named no
-    GPU. `unknown_blocks` is the policy's word for this check.
+    GPU, none where it is about nothing that is to serve. `unknown_blocks` is the policy's word for this check.
     """
 
     check: str  # "gpu.ecc_uncorrectable"
@@ -64,5 +64,5 @@ class Finding:
     def blocks(self) -> bool:
         """Whether it keeps its slots from serving: it failed at that level, or is unknown where that must be known."""
         if self.verdict is Verdict.FAIL:
-            return self.severity is Severity.BLOCK
-        return self.verdict is Verdict.UNKNOWN and self.unknown_blocks
+            return self.severity is Severity.BLOCK and bool(self.slots)
+        return self.verdict is Verdict.UNKNOWN and self.unknown_blocks and bool(self.slots)

@@ -65,7 +65,7 @@ def _words(ask: Callable[[], Iterable[Word]]) -> tuple[Word, ...]:
 
 
 def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node: str) -> Iterator[Finding]:
-    """Findings of the words, under the policy. A check that is switched off says nothing."""
+    """Findings of the words, under the policy and in scope. A check that is switched off says nothing."""
     own = severity_of(fleet.policy, check.id, check.severity)
     if own is None:
         return
@@ -76,6 +76,8 @@ def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node:
             continue
         on = word.node or node
         expected = fleet.expected.get(on)
+        if expected is not None and expected.leaves_out(word.gpus):
+            continue
         slots = expected.slots_of(word.gpus) if expected is not None else ()
         yield Finding(
             check=check.id,
@@ -89,7 +91,7 @@ def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node:
             why=word.why,
             title=check.title,
             slots=slots,
-            unknown_blocks=unknown is UnknownIs.BLOCK and bool(slots),
+            unknown_blocks=unknown is UnknownIs.BLOCK,
         )
 
 
