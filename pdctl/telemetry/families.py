@@ -1,8 +1,9 @@
 """Which metric families are used, under one name of ours, with every name that an engine's version gives them.
 
-Names as scraped. vLLM 0.10 to 0.33 (vllm/v1/metrics/loggers.py, kv_connector/v1/*/stats.py), SGLang 0.5 (srt/observability/
-metrics_collector.py), MoRI-IO's metrics of the open pull request vllm#43218. Of several names of one family only the
-first that a target shows counts: releases export an old and a new name side by side, with the same data.
+Names as scraped: vLLM 0.10 to 0.33 (vllm/v1/metrics/loggers.py, kv_connector/v1/*/stats.py), SGLang 0.5
+(srt/observability/metrics_collector.py), MoRI-IO's metrics of the open pull request vllm#43218. Of several names of one
+family only the first that a target shows counts: releases export an old and a new name side by side, with the same
+data.
 """
 
 from __future__ import annotations

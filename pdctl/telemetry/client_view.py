@@ -1,0 +1,114 @@
+"""What clients see, from what engines export: an estimate in READ mode, and always labelled as what it is.
+
+WRITE: the decode engine has the request from the start, so its TTFT is the client's but for the router. READ: decode is
+told when prefill has answered, so the client waits for one after the other: the mean of the sum is the sum of means,
+and its quantiles are bounded (Frechet; Makarov 1981) without knowing how the two depend on each other.
+"""
+
+from __future__ import annotations
+
+from pdctl.model.deployment import Slo
+from pdctl.model.figure import Basis, Fig, Figure, Latency
+from pdctl.model.reading import Unknown
+from pdctl.model.role import TransferMode
+from pdctl.model.snapshot import Attainment, ClientView
+from pdctl.telemetry.histogram import QUANTILES, Histogram
+from pdctl.telemetry.meter import Tally
+
+_STEPS = 100
+_NOTE_WRITE = "the decode engine's own; without the router"
+_NOTE_READ = "prefill's and decode's added; without the router"
+_NOTE_ITL = "share of single gaps, not of requests' own P99"
+_NOTE_BOTH = "bounds from TTFT and ITL apart"
+
+
+def client_view(
+    prefill: Tally | None, decode: Tally | None, mode: TransferMode | None, slo: Slo, age_s: float
+) -> ClientView:
+    """Over one window. `prefill`, `decode`: the pools' merged tallies; `mode` None: one mixed pool, as `decode`."""
+    if decode is None:
+        nothing = Latency.unknown("no decode engine answers")
+        why = Unknown("no decode engine answers")
+        return ClientView(nothing, nothing, nothing, Attainment(why, why, why))
+    itl = decode.histograms.get("itl")
+    e2e = decode.histograms.get("e2e")
+    last = decode.histograms.get("ttft")
+    first = prefill.histograms.get("ttft") if prefill is not None else None
+    if mode is TransferMode.READ:
+        ttft, within = _added(first, last, slo.ttft_s, age_s)
+    else:
+        ttft = last.latency(age_s, Basis.ESTIMATED, _NOTE_WRITE) if last else Latency.unknown("not shown", "ttft")
+        within = last.share_within(slo.ttft_s) if last else None
+    gaps = itl.share_within(slo.itl_s) if itl else None
+    return ClientView(
+        ttft,
+        itl.latency(age_s) if itl else Latency.unknown("not shown", "itl"),
+        e2e.latency(age_s, Basis.ESTIMATED, "the decode engine's own") if e2e else Latency.unknown("not shown", "e2e"),
+        Attainment(
+            _share(within, age_s, _NOTE_READ if mode is TransferMode.READ else _NOTE_WRITE),
+            _share(gaps, age_s, _NOTE_ITL),
+            _both(within, gaps, age_s),
+        ),
+    )
+
+
+def _added(
+    first: Histogram | None, last: Histogram | None, limit_s: float, age_s: float
+) -> tuple[Latency, tuple[float, float] | None]:
+    """The sum of two latencies, and the share of sums within `limit_s`."""
+    if first is None or last is None or first.count < 1 or last.count < 1:
+        return Latency.unknown("nothing finished in this window on one of the two sides"), None
+    mean_s = first.total / first.count + last.total / last.count
+    middle, high, highest = (
+        Figure(*added_quantile(first, last, share), age_s, Basis.ESTIMATED, _NOTE_READ) for share in QUANTILES
+    )
+    count = Figure.exact(min(first.count, last.count), age_s, Basis.ESTIMATED)
+    mean = Figure.exact(mean_s, age_s, Basis.ESTIMATED, _NOTE_READ)
+    return Latency(count, mean, middle, high, highest), _added_within(first, last, limit_s)
+
+
+def added_quantile(first: Histogram, last: Histogram, share: float) -> tuple[float, float]:
+    """Bounds of the `share` quantile of the sum, whatever the dependence of the two."""
+    lows = [
+        _at(first, share * step / _STEPS)[0] + _at(last, share * (_STEPS - step) / _STEPS)[0]
+        for step in range(_STEPS + 1)
+    ]
+    rest = 1.0 - share
+    highs = [
+        _at(first, share + rest * step / _STEPS)[1] + _at(last, 1.0 - rest * step / _STEPS)[1]
+        for step in range(_STEPS + 1)
+    ]
+    return (max(lows), min(highs))
+
+
+def _added_within(first: Histogram, last: Histogram, limit_s: float) -> tuple[float, float]:
+    """Bounds of the share of sums up to `limit_s`: P(X<=a)+P(Y<=limit-a)-1 from below, their sum from above."""
+    low, high = 0.0, 1.0
+    edges = {bound for bound in first.bounds if bound <= limit_s} | {
+        limit_s - bound for bound in last.bounds if bound <= limit_s
+    }
+    for edge in edges | {0.0, limit_s}:
+        one, other = _within(first, edge), _within(last, limit_s - edge)
+        low = max(low, one[0] + other[0] - 1.0)
+        high = min(high, one[1] + other[1])
+    return (low, max(low, high))
+
+
+def _at(histogram: Histogram, share: float) -> tuple[float, float]:
+    return histogram.quantile(min(max(share, 0.0), 1.0)) or (0.0, float("inf"))
+
+
+def _within(histogram: Histogram, limit_s: float) -> tuple[float, float]:
+    return histogram.share_within(limit_s) or (0.0, 1.0)
+
+
+def _share(bounds: tuple[float, float] | None, age_s: float, note: str) -> Fig:
+    if bounds is None:
+        return Unknown("nothing finished in this window")
+    return Figure(*bounds, age_s, Basis.ESTIMATED, note)
+
+
+def _both(ttft: tuple[float, float] | None, itl: tuple[float, float] | None, age_s: float) -> Fig:
+    if ttft is None or itl is None:
+        return Unknown("nothing finished in this window")
+    return Figure(max(0.0, ttft[0] + itl[0] - 1.0), min(ttft[1], itl[1]), age_s, Basis.ESTIMATED, _NOTE_BOTH)

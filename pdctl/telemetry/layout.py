@@ -1,0 +1,144 @@
+"""Where in a flat vector of numbers each figure of one target lies.
+
+A scrape is a few hundred series, and differences of them are taken for several windows every tick; so the series of a
+target are mapped once to slots of a vector, ranks of one family to the same slot, and the rest is arithmetic on lists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pdctl.telemetry.families import Family, Kind
+from pdctl.telemetry.scan import Series
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSlots:
+    """`start` and on: one slot per bound; then the sum, then the count. `scale` makes seconds or bytes of values."""
+
+    start: int
+    bounds: tuple[float, ...]
+    scale: float
+
+    @property
+    def total(self) -> int:
+        return self.start + len(self.bounds)
+
+    @property
+    def count(self) -> int:
+        return self.total + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The slots of one target. `order`: the series of a scrape in their order, which is what it is valid for.
+
+    `rising`: positions in `order` of what only rises (counters, histograms), `slots` the slot of each. `gauges`:
+    (position, family key, label value) of the rest.
+    """
+
+    order: tuple[Series, ...]
+    rising: tuple[int, ...]
+    slots: tuple[int, ...]
+    size: int
+    counters: Mapping[tuple[str, str], int]
+    histograms: Mapping[str, HistogramSlots]
+    gauges: tuple[tuple[int, str, str, Kind], ...]
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether every slot has one series: a target without DP ranks."""
+        return len(set(self.slots)) == len(self.slots)
+
+
+def build(order: Iterable[Series], families: Sequence[Family]) -> Layout:
+    """The layout of a scrape with these series. Of a family's several names, only the first that is there counts."""
+    ordered = tuple(order)
+    places = _places(families)
+    shown = {series.name for series in ordered}
+    counters: dict[tuple[str, str], int] = {}
+    rising: dict[int, tuple[str, str, str]] = {}
+    gauges: list[tuple[int, str, str, Kind]] = []
+    bounds: dict[str, set[float]] = {}
+    scales: dict[str, float] = {}
+    for position, series in enumerate(ordered):
+        found = places.get(series.name)
+        if found is None:
+            continue
+        family, suffix, base = found
+        if base != _first_shown(family, shown):
+            continue
+        split = series.label(family.split) if family.split else ""
+        if family.kind is Kind.HISTOGRAM:
+            scales[family.key] = (family.scale or {}).get(base, 1.0)
+            bound = series.label("le") if suffix == "_bucket" else ""
+            if suffix == "_bucket":
+                edge = _edge(bound)
+                if edge is None:
+                    continue
+                bounds.setdefault(family.key, set()).add(edge)
+            rising[position] = (family.key, suffix, bound)
+        elif family.kind is Kind.COUNTER:
+            counters.setdefault((family.key, split), len(counters))
+            rising[position] = (family.key, "", split)
+        else:
+            gauges.append((position, family.key, split, family.kind))
+    histograms, size = _lay_histograms(bounds, scales, start=len(counters))
+    slots = {position: _slot(what, counters, histograms) for position, what in rising.items()}
+    kept = {position: slot for position, slot in slots.items() if slot is not None}
+    return Layout(ordered, tuple(kept), tuple(kept.values()), size, counters, histograms, tuple(gauges))
+
+
+def _lay_histograms(
+    bounds: Mapping[str, set[float]], scales: Mapping[str, float], *, start: int
+) -> tuple[dict[str, HistogramSlots], int]:
+    laid: dict[str, HistogramSlots] = {}
+    for key, edges in bounds.items():
+        scale = scales[key]
+        laid[key] = HistogramSlots(start, tuple(sorted(edges)), scale)
+        start += len(edges) + 2
+    return laid, start
+
+
+def _slot(
+    what: tuple[str, str, str],
+    counters: Mapping[tuple[str, str], int],
+    histograms: Mapping[str, HistogramSlots],
+) -> int | None:
+    key, suffix, label = what
+    if not suffix:
+        return counters[key, label]
+    histogram = histograms.get(key)
+    if histogram is None:  # a sum and a count without buckets
+        return None
+    if suffix == "_sum":
+        return histogram.total
+    if suffix == "_count":
+        return histogram.count
+    edge = _edge(label)
+    return None if edge is None else histogram.start + histogram.bounds.index(edge)
+
+
+def _places(families: Sequence[Family]) -> dict[str, tuple[Family, str, str]]:
+    """Sample name -> its family, its suffix, and the name without it."""
+    return {
+        name + suffix: (family, suffix, name)
+        for family in families
+        for name in family.names
+        for suffix in (("_bucket", "_sum", "_count") if family.kind is Kind.HISTOGRAM else ("",))
+    }
+
+
+def _first_shown(family: Family, shown: set[str]) -> str | None:
+    suffix = "_bucket" if family.kind is Kind.HISTOGRAM else ""
+    return next((name for name in family.names if name + suffix in shown), None)
+
+
+def _edge(text: str) -> float | None:
+    try:
+        edge = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(edge) else edge
