@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.crash import engines, scenario, virtual_time
 from tests.crash.wire import Wire
-from tests.crash.world import World
+from tests.crash.world import DEPLOYMENT, World
 
 LOAD_S = 3600.0
 
@@ -53,6 +54,28 @@ def test_up_adopts_loading_engines() -> None:
             engines.LOAD_S = 0.0  # all are up now
             assert (await rerun).code == 0
             assert world.history.starts == launched
+            scenario.assert_serves(world)
+
+    virtual_time.run(story())
+
+
+async def log_on(world: World) -> None:
+    """What engines that load weights do: a line now and then."""
+    while True:
+        for node in world.nodes.values():
+            for name, unit in node.units.items():
+                node.units[name] = replace(unit, log_bytes=unit.log_bytes + 80)
+        await asyncio.sleep(20)
+
+
+def test_an_engine_that_loads_slowly_but_shows_progress_is_waited_for() -> None:
+    async def story() -> None:
+        engines.LOAD_S = 10 * DEPLOYMENT.budgets.ready_s
+        async with World.alive() as world:
+            logging = asyncio.create_task(log_on(world))
+            up = await world.command(scenario.bring_up)
+            logging.cancel()
+            assert (up.code, up.failures) == (0, [])
             scenario.assert_serves(world)
 
     virtual_time.run(story())
