@@ -54,6 +54,10 @@ class NodeFacts:
     def host(self) -> HostFacts:
         return _known(self.host_part)
 
+    def vram_bytes(self, gpus: tuple[int, ...]) -> tuple[Reading[int], ...]:
+        """Total VRAM of each of `gpus`, in bytes. Raises NotRead where the node's GPUs are unknown."""
+        return ()
+
     @property
     def defects(self) -> tuple[str, ...]:
         """Parts whose parser failed, with how."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pdctl.health import memory_budget
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
 
 
@@ -20,9 +21,13 @@ class Registry:
         """Every id, in order; more than once if two checks share it."""
         return tuple(each.id for group in (self.checks, self.fleet, self.traits, self.figures) for each in group)
 
+    def pins(self) -> tuple[str, ...]:
+        """What the inventory can pin (`checks.pinned`)."""
+        return tuple(trait.pin for trait in self.traits if trait.pin)
+
 
 REGISTRY = Registry(
-    checks=(),
+    checks=(*memory_budget.CHECKS,),
     fleet=(),
     traits=(),
     figures=(),

@@ -1,0 +1,111 @@
+"""Pace: one timed request per fresh engine, against its pool's others and against what it took before.
+
+A GPU that runs slow answers health checks and passes every static check; only a request shows it (found in production
+as one engine at half speed for hours). Fails above 1.5x of either; the factor is a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from pdctl.health.check import Word
+from pdctl.health.finding import Evidence, Finding, Severity, Subject, Verdict
+from pdctl.model.deployment import Instance
+from pdctl.model.reading import Known, Reading, Unknown
+
+CHECK = "engine.pace"
+TITLE = "a fresh engine answers as fast as its peers"
+KEPT = 8
+"""How many of an engine's own earlier times its profile holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaceProfile:
+    """What one engine took before, newest last, in seconds. Times of another spec hash are of another engine."""
+
+    spec_hash: str
+    times_s: tuple[float, ...] = ()
+
+    def with_time(self, spec_hash: str, seconds: float) -> PaceProfile:
+        """The profile after one more good time. Keep only times that passed: a slow one would excuse the next."""
+        times = self.times_s if spec_hash == self.spec_hash else ()
+        return PaceProfile(spec_hash, (*times, seconds)[-KEPT:])
+
+
+def pace_word(
+    took: Reading[float],
+    peers_s: Mapping[str, float],
+    profile: PaceProfile | None,
+    *,
+    spec_hash: str,
+    factor: float = 1.5,
+) -> Word:
+    """The word on one engine: `took` in seconds, `peers_s` the latest times of the pool's other engines.
+
+    UNKNOWN where the request got no answer, or where there is nothing to compare with.
+    """
+    own = profile.times_s if profile is not None and profile.spec_hash == spec_hash else ()
+    limits = []
+    if peers_s:
+        limits.append((median(peers_s.values()), f"the median of {len(peers_s)} in its pool"))
+    if own:
+        limits.append((median(own), f"the median of its own last {len(own)}"))
+    expected = " and ".join(f"<= {factor * middle:.3g} s ({factor:g}x {what})" for middle, what in limits)
+    if isinstance(took, Unknown):
+        return Word(Verdict.UNKNOWN, "unknown", expected, why=took.reason)
+    observed = f"{took.value:.3g} s"
+    evidence = (Evidence(took.source, observed),)
+    if not limits:
+        why = "the first of its pool and its first time: nothing to compare with"
+        return Word(Verdict.UNKNOWN, observed, expected, evidence=evidence, why=why)
+    if all(took.value <= factor * middle for middle, _ in limits):
+        return Word(Verdict.PASS, observed, expected, evidence=evidence)
+    fix = "look at the GPUs' clocks, power caps and temperatures, and at who else uses the node: `pdctl check`"
+    return Word(Verdict.FAIL, observed, expected, evidence=evidence, fix=fix, why="it would hold its whole pool up")
+
+
+def judge_pace(instance: Instance, word: Word, severity: Severity = Severity.BLOCK) -> Finding:
+    """The finding of one engine's word. It blocks the slots of all its parts."""
+    slots = tuple(dict.fromkeys(f"{part.node}.{part.slot}" for part in instance.parts))
+    return Finding(
+        check=CHECK,
+        verdict=word.verdict,
+        severity=severity,
+        subject=Subject(instance.leader.node, slots[0], instance.name),
+        observed=word.observed,
+        expected=word.expected,
+        evidence=word.evidence,
+        fix=word.fix,
+        why=word.why,
+        title=TITLE,
+        slots=slots,
+    )
+
+
+def judge_paces(
+    took: Mapping[str, Reading[float]],
+    instances: Mapping[str, Instance],
+    profiles: Mapping[str, PaceProfile],
+    spec_hashes: Mapping[str, str],
+    *,
+    factor: float = 1.5,
+    severity: Severity = Severity.BLOCK,
+) -> tuple[tuple[Finding, ...], Mapping[str, PaceProfile]]:
+    """Findings of engines timed together (by instance name), and the profiles after them."""
+    findings, after = [], dict(profiles)
+    for name, reading in took.items():
+        pool = instances[name].pool
+        peers = {
+            other: each.value
+            for other, each in took.items()
+            if other != name and isinstance(each, Known) and instances[other].pool == pool
+        }
+        spec_hash = spec_hashes[name]
+        profile = profiles.get(name, PaceProfile(spec_hash))
+        word = pace_word(reading, peers, profile, spec_hash=spec_hash, factor=factor)
+        findings.append(judge_pace(instances[name], word, severity))
+        if isinstance(reading, Known) and word.verdict is not Verdict.FAIL:
+            after[name] = profile.with_time(spec_hash, reading.value)
+    return tuple(findings), after
