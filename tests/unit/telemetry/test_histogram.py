@@ -70,7 +70,7 @@ def test_different_buckets_are_merged_over_the_bounds_that_all_have() -> None:
     merged = merge([of([0.02, 0.3]), of([0.02, 0.3], (0.05, 0.2, 0.5, math.inf))])
     assert merged is not None
     assert merged.bounds == (0.05, 0.5, math.inf)
-    assert merged.counts == (2, 4, 4)
+    assert merged.counts == (2.0, 4.0, 4.0)
     assert merged.total == pytest.approx(0.64)
 
 
