@@ -1,9 +1,15 @@
-"""Checks of how an engine ends; each takes an engine of its own, with eight streams in flight."""
+"""Checks of how an engine ends; each takes an engine of its own, with eight streams in flight.
+
+One more stream is that of pdctl's own client, which has to find the right word for what it sees.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
+from pdctl.bench.client import open_client, send
+from pdctl.model.outcome import Outcome
 from tests.waiting import wait_until
 from tests.wire.sim_client import Answer, call, complete, metrics
 from tests.wire.sim_engines import Engine
@@ -15,37 +21,61 @@ ENDS_S = 120.0  # real vLLM was seen to need 40 s on two busy cores
 RUNNING = 'vllm:num_requests_running{engine="0"}'
 
 
-async def in_flight(one: Engine, tokens: int) -> list[asyncio.Task[Answer]]:
-    """Eight streams that all run."""
-    streams = [asyncio.create_task(complete(one.port, [20 + n, 30, 40], tokens, stream=True)) for n in range(STREAMS)]
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Streams that run, as their bytes and as an outcome."""
+
+    streams: tuple[asyncio.Task[Answer], ...]
+    judged: asyncio.Task[Outcome]
+
+    async def answers(self) -> list[Answer]:
+        return await asyncio.gather(*self.streams)
+
+
+async def in_flight(one: Engine, tokens: int) -> InFlight:
+    """Eight streams that all run, and that of our client."""
+    streams = tuple(
+        asyncio.create_task(complete(one.port, [20 + n, 30, 40], tokens, stream=True)) for n in range(STREAMS)
+    )
+    judged = asyncio.create_task(outcome(one, tokens))
 
     async def running() -> bool:
-        return (await metrics(one.port))[RUNNING] == STREAMS
+        return (await metrics(one.port))[RUNNING] == STREAMS + 1
 
     await wait_until(running, 30.0, what="all streams run", poll_s=0.05)
-    return streams
+    return InFlight(streams, judged)
+
+
+async def outcome(one: Engine, tokens: int) -> Outcome:
+    """How a stream of `tokens` tokens ends for pdctl's own client."""
+    body = {"model": "tiny", "prompt": [20, 30], "max_tokens": tokens, "ignore_eos": True, "stream": True}
+    async with open_client(f"http://127.0.0.1:{one.port}", connections=1) as client:
+        return (await send(client, "/v1/completions", body, deadline_s=ENDS_S)).outcome
 
 
 async def sigterm_aborts_behind_an_orderly_answer(one: Engine) -> None:
     """Without --shutdown-timeout: status, framing and `[DONE]` are those of a whole answer; only one word is not."""
-    streams = await in_flight(one, LONG)
+    flying = await in_flight(one, LONG)
     one.terminate()
-    answers = await asyncio.gather(*streams)
+    answers = await flying.answers()
     assert [(answer.status, answer.finish, answer.done) for answer in answers] == [(200, "abort", True)] * STREAMS
     assert all(len(answer.chunks) < LONG for answer in answers)
+    assert await flying.judged is Outcome.ABORTED
     assert await one.ended(ENDS_S) == 0
+    assert await outcome(one, 4) is Outcome.REFUSED
 
 
 async def sigterm_drains(one: Engine) -> None:
     """With --shutdown-timeout: what runs ends whole, `/health` says 200 meanwhile, and a second signal is ignored."""
-    streams = await in_flight(one, SHORT)
+    flying = await in_flight(one, SHORT)
     one.terminate()
     await wait_until(lambda: "draining in-flight requests" in one.log.read_text(), 20.0, what="the drain begins")
     health = await call(one.port, "GET", "/health")
     newcomer, buffered = await complete(one.port, [20, 30], 4, stream=True), await complete(one.port, [20, 30], 4)
     one.terminate()
-    answers = await asyncio.gather(*streams)
+    answers = await flying.answers()
     assert [(answer.status, answer.finish, answer.done) for answer in answers] == [(200, "length", True)] * STREAMS
+    assert await flying.judged is Outcome.OK
     assert health.status == 200
     assert (newcomer.status, newcomer.chunks, newcomer.done) == (200, [], True), "not even a finish_reason"
     assert (buffered.status, buffered.finish, buffered.text) == (200, "abort", "")
@@ -54,12 +84,13 @@ async def sigterm_drains(one: Engine) -> None:
 
 async def a_killed_worker_fails_streams_by_an_error_in_them(one: Engine) -> None:
     """The status was 200 long ago. `/health` turns 503, the log says why, and the exit status is 0 all the same."""
-    streams = await in_flight(one, LONG)
+    flying = await in_flight(one, LONG)
     one.worker().kill()
-    answers = await asyncio.gather(*streams)
+    answers = await flying.answers()
     for answer in answers:
         assert (answer.status, answer.finish, answer.done) == (200, None, True)
         assert "error" in answer.chunks[-1], answer.chunks[-1]
         assert {"message", "type", "code"} <= set(answer.chunks[-1]["error"])
+    assert await flying.judged is Outcome.ERROR
     assert await one.ended(ENDS_S) == 0
     assert "died unexpectedly" in one.log.read_text()

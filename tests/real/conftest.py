@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.stack import VENV, Figures, Stack, vllm_nodes
+from tests.real.figures import Figures
+from tests.real.stack import VENV, Stack, vllm_nodes
 
 _HERE = Path(__file__).parent
 _FIGURES = Figures()
@@ -28,9 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _FIGURES.lines:
+    lines = list(_FIGURES.lines())
+    if lines:
         terminalreporter.section("real vLLM: figures of this run")
-        for line in _FIGURES.lines:
+        for line in lines:
             terminalreporter.write_line(line)
 
 

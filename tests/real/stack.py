@@ -1,89 +1,51 @@
-"""Real vLLM engines on simulated nodes: three SSH servers on loopback, and an inventory that starts vLLM on them."""
+"""Real vLLM engines on simulated nodes: three SSH servers on loopback, and the shipped inventory of a 1P2D on CPU."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
-from pdctl.errors import LeaseHeld
+from pdctl.bench.load import run_load
+from pdctl.model.load import LoadReport, LoadSpec
 from tests.fleet.command import Done, Json
 from tests.fleet.site import Site, simulated_nodes
+from tests.real.figures import Figures
+from tests.real.kv import NOTHING, Kv, kv_of
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("PDCTL_TEST_VLLM", ROOT / ".venv-vllm"))
 """Where `tests/real/install.sh` put vLLM and the tiny model."""
 
-MODEL = "tiny"
-CLUSTER = "real"
-ATTEMPTS = 4
+INVENTORY: Json = yaml.safe_load((ROOT / "inventories/cpu-1p2d.yaml").read_text())
+CLUSTER: str = INVENTORY["cluster"]
+MODEL: str = INVENTORY["model"]["name"]
+TINY_MODEL = VENV / "tiny-model"
+ENDLESS = 1_000_000
+VOCABULARY = 400  # of the tiny model's tokens, those that every build of its tokenizer has
 UP_S = 600.0
 """For a command that starts engines: three of them need a minute on two idle cores, and were seen to need 230 s on busy
 ones."""
 
-BLOCK_TOKENS = 32  # 16 dies at start-up on CPU (vLLM 0.32)
-KV_BYTES_PER_TOKEN = 2 * 2 * 2 * 32 * 4
-"""Of tiny_model.py: K and V, 2 layers, 2 KV heads of 32 float32 each."""
 
-TIMED = frozenset({"await ready", "canary", "completion through the router", "drain", "stop"})
-"""Steps whose times a run prints."""
-
-ENV = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "UCX_NET_DEVICES": "lo",
-    "UCX_TLS": "tcp,self,sm",
-}
-ARGS = {
-    "max-model-len": 1024,
-    "max-num-seqs": 16,
-    "enforce-eager": True,
-    "dtype": "float32",
-    "num-gpu-blocks-override": 256,
-    "block-size": BLOCK_TOKENS,
-    "enable-server-load-tracking": True,
-}
-
-
-def on_real_vllm(document: Json) -> None:
-    """Edit a simulated fleet's inventory: the engine is vLLM on CPU, one GPU's worth a node, KV by NIXL."""
-    document["cluster"] = CLUSTER
-    document["model"] = {"name": MODEL, "path": str(VENV / "tiny-model")}
-    document["engine"] = {
-        "kind": "vllm",
-        "version": "0.32",
-        "supervisor": "process",
-        "python": str(VENV / "bin/python"),
-        "env": ENV,
-        "args": ARGS,
-    }
-    document["kv"] = {"connector": "nixl", "buffer_device": "cpu"}
-    for role in ("prefill", "decode"):
-        document["pools"][role] = {"role": role, "parallel": {"tp": 1}, "min_instances": 1}
-    for node in document["nodes"].values():
-        node |= {"gpus": 1, "nics": 0, "gpu": "cpu"}
-    document["ssh"]["keepalive"] = "20s"  # three engines that load on two cores leave nobody else any for a while
-    document["budgets"] = {"ready": "300s", "drain": "120s", "settle": "1s", "shutdown": "60s", "stop": "75s"}
-
-
-@dataclass(slots=True)
-class Figures:
-    """What the run is asked to print at its end: lines, in the order in which they came about."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, line: str) -> None:
-        self.lines.append(line)
+def on_these_nodes(document: Json) -> None:
+    """Turn the nodes' own inventory into the shipped one, placed on them."""
+    shipped: Json = yaml.safe_load(yaml.safe_dump(INVENTORY))
+    shipped["model"]["path"] = str(TINY_MODEL)
+    shipped["engine"]["python"] = str(VENV / "bin/python")
+    shipped["ssh"] |= document["ssh"]
+    shipped["router"] |= {key: document["router"][key] for key in ("port", "python")}
+    for name, node in shipped["nodes"].items():
+        node |= {key: document["nodes"][name][key] for key in ("host", "port", "data_address")}
+    document.clear()
+    document.update(shipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +56,15 @@ class Stack:
     figures: Figures
 
     async def timed(self, *argv: str) -> Done:
-        """Run `pdctl ... --json` to a good end, and note how long it and its engines' starts took.
-
-        Engines that load can starve the controller itself for longer than its lease lives on one machine (5 s). Then
-        the run says that it is to be run again, which is done here as an operator would do it; the events are of all.
-        """
+        """Run `pdctl ... --json` to a good end; what it and its steps took goes into the figures."""
         begun_s = time.monotonic()
-        said = ""
-        for attempt in range(1, ATTEMPTS + 1):
-            done = await self.site.operator.pdctl(*argv, "--json", deadline_s=UP_S)
-            said += done.out
-            if done.code != LeaseHeld.exit_code or attempt == ATTEMPTS:
-                break
-            self.figures.add(f"pdctl {' '.join(argv)}: lost its lease on a starved machine, and was run again")
-        whole = replace(done.expect(0), out=said)
-        self.figures.add(f"pdctl {' '.join(argv)}: {time.monotonic() - begun_s:.1f} s{_step_times(whole)}")
-        return whole
+        done = await self.site.operator.pdctl(*argv, "--json", deadline_s=UP_S)
+        return self.note(argv, begun_s, done)
+
+    def note(self, argv: Sequence[str], begun_s: float, done: Done) -> Done:
+        """The same for a command that was watched while it ran."""
+        self.figures.command(argv, time.monotonic() - begun_s, done.lines)
+        return done.expect(0)
 
     async def status(self) -> Json:
         return (await self.site.operator.pdctl("status", "--json")).document
@@ -118,12 +73,51 @@ class Stack:
     def router_url(self) -> str:
         return self.site.router_url
 
+    async def load(self, what: str, spec: LoadSpec, stop: Callable[[], bool] | None = None) -> tuple[LoadReport, Kv]:
+        """Run a load through the router, into the figures. The KV that all decode engines counted meanwhile."""
+        before = await self._counts()
+        report = await run_load(spec, stop=stop)
+        after = await self._counts()
+        decode, prefill = (_grown(before, after, role) for role in ("decode", "prefill"))
+        self.figures.load(what, report)
+        self.figures.decode += decode
+        self.figures.prefill += prefill
+        return report, decode
 
-def _step_times(done: Done) -> str:
-    """How long engines' starts, proofs, drains and stops took, as the steps' events tell; longest first."""
-    told = [event for event in done.events("step_done") if event["action"] in TIMED]
-    told.sort(key=lambda event: -float(event["took_s"]))
-    return "".join(f"\n    {event['action']} {event['subject']}: {event['took_s']:.1f} s" for event in told)
+    async def _counts(self) -> Mapping[tuple[str, str, int], Kv]:
+        """By (role, instance, generation), of the engines that answer."""
+        found = {}
+        for one in (await self.status())["instances"]:
+            if one["endpoint"]:
+                with suppress(httpx.TransportError):  # it loads, or has just ended
+                    found[one["role"], one["name"], one["generation"]] = await kv_of(one)
+        return found
+
+
+def traffic(
+    url: str, *, requests: int | None = None, isl: int = 100, osl: int = 32, stream_share: float = 0.5, clients: int = 6
+) -> LoadSpec:
+    """A load of the tiny model; without `requests` it goes on until it is told to stop."""
+    return LoadSpec(
+        url=url,
+        model=MODEL,
+        concurrency=clients,
+        isl=isl,
+        osl=osl,
+        requests=requests or ENDLESS,
+        vocab=VOCABULARY,
+        stream_share=stream_share,
+        deadline_s=300.0,
+    )
+
+
+async def complete(url: str, body: Json) -> Json:
+    """One buffered greedy completion."""
+    async with httpx.AsyncClient(timeout=120.0, trust_env=False) as client:
+        answer = await client.post(f"{url}/v1/completions", json={"model": MODEL, "temperature": 0, **body})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
 
 
 @contextmanager
@@ -132,14 +126,14 @@ def vllm_nodes(directory: Path, figures: Figures) -> Iterator[Stack]:
     with simulated_nodes(directory, "--layout", "1P2D", "--cluster", CLUSTER) as site:
         home = directory / "operator"
         home.mkdir()
-        operator = site.with_inventory(home, on_real_vllm)
+        operator = site.with_inventory(home, on_these_nodes)
         yield Stack(replace(site, operator=operator), figures)
 
 
-async def complete(url: str, body: Json) -> Json:
-    """One buffered completion."""
-    async with httpx.AsyncClient(timeout=120.0, trust_env=False) as client:
-        answer = await client.post(f"{url}/v1/completions", json={"model": MODEL, "temperature": 0, **body})
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+def _grown(before: Mapping[tuple[str, str, int], Kv], after: Mapping[tuple[str, str, int], Kv], role: str) -> Kv:
+    """What engines of `role` counted between; those that ended meanwhile took their counters with them."""
+    total = NOTHING
+    for key, kv in after.items():
+        if key[0] == role:
+            total += kv - before.get(key, NOTHING)
+    return total

@@ -46,6 +46,7 @@ EXPECTED: dict[str, list[str]] = {
         "P tp4dp1 prefill-1.main.0[0123]",
         "D tp1dp16 " + " ".join(f"wide-{i}.main.0[0123]" for i in range(1, 5)),
     ],
+    "cpu-1p2d": [f"{'PDD'[i - 1]} tp1dp1 n{i}.main.0[0]" for i in range(1, 4)],
     "demo": [f"{'PPDDD'[i - 1]} tp8dp1 n{i}.main.0[01234567]" for i in range(1, 6)],
 }
 

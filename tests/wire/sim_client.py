@@ -74,10 +74,10 @@ async def call(
 
 
 async def complete(port: int, prompt: str | list[int] = "hello world", tokens: int = 8, **more: Any) -> Answer:
-    """A completion of exactly `tokens` tokens. `headers` and `hang_up_after` go to `call`, the rest into the body."""
-    headers, hang_up_after = more.pop("headers", None), more.pop("hang_up_after", None)
+    """A completion of exactly `tokens` tokens. What `call` knows goes to it, the rest of `more` into the body."""
+    options = {name: more.pop(name) for name in ("headers", "hang_up_after", "timeout_s") if name in more}
     body = {"model": "tiny", "prompt": prompt, "max_tokens": tokens, "ignore_eos": True, **more}
-    return await call(port, "POST", "/v1/completions", body, headers, hang_up_after=hang_up_after)
+    return await call(port, "POST", "/v1/completions", body, **options)
 
 
 async def metrics(port: int) -> dict[str, float]:
