@@ -93,6 +93,7 @@ def static(gpu: Gpu) -> dict[str, Any]:
 def metric(gpu: Gpu) -> dict[str, Any]:
     busy = bool(gpu.processes)
     counts = {f"total_{kind}_count": 0 for kind in ("correctable", "uncorrectable", "deferred")}
+    counts["total_uncorrectable_count"] = gpu.uncorrectable
     total, used = facts.VRAM_TOTAL_BYTES // MIB, gpu.used_bytes // MIB
     return {
         "gpu": gpu.number,
@@ -170,8 +171,12 @@ def topology(gpu: Gpu) -> dict[str, Any]:
 
 
 def firmware(gpu: Gpu) -> dict[str, Any]:
-    versions = {"SMU": "04.86.00.00", "SDMA0": "24", "VCN": "09.11.80.0C", "PSP_SOSDRV": "00.36.02.4B"}
+    versions = {"SMU": gpu.firmware, "SDMA0": "24", "VCN": "09.11.80.0C", "PSP_SOSDRV": "00.36.02.4B"}
     return {"gpu": gpu.number, "fw_list": [{"fw_id": name, "fw_version": text} for name, text in versions.items()]}
+
+
+def bad_pages(gpu: Gpu) -> dict[str, Any]:
+    return {"gpu": gpu.number, **dict.fromkeys(("retired", "pending", "un_res"), "No bad pages found.")}
 
 
 def version() -> list[dict[str, str]]:
@@ -194,6 +199,7 @@ PER_GPU: dict[str, tuple[Callable[[Gpu], dict[str, Any]], bool]] = {
     "process": (process, False),
     "topology": (topology, False),
     "firmware": (firmware, False),
+    "bad-pages": (bad_pages, False),
 }
 """Subcommand -> what it says of one GPU, and whether ROCm 7 wraps the list as {"gpu_data": [...]}."""
 
@@ -217,8 +223,8 @@ def as_text(item: object, indent: int = 0) -> str:
     return out
 
 
-def run(argv: Sequence[str]) -> tuple[str, int]:
-    """The output of `amd-smi argv...` and its exit status."""
+def run(argv: Sequence[str], gpus: Sequence[Gpu] | None = None) -> tuple[str, int]:
+    """The output of `amd-smi argv...` and its exit status; of this node's GPUs where none are given."""
     command = argv[0] if argv else "list"
     if command == "version":
         text = version()[0]
@@ -228,8 +234,12 @@ def run(argv: Sequence[str]) -> tuple[str, int]:
     if command not in PER_GPU:
         return f"amd-smi: the simulated tool does not know {command!r}\n", 2
     describe, wrapped = PER_GPU[command]
-    chosen = [gpu for gpu in facts.gpus() if gpu.number in wanted(argv)]
-    items = [describe(gpu) for gpu in chosen]
+    present = facts.gpus() if gpus is None else gpus
+    items = [describe(gpu) for gpu in present if gpu.number in wanted(argv)]
+    if command == "topology":
+        numbers = {gpu.number for gpu in present}
+        for item in items:
+            item["links"] = [link for link in item["links"] if link["gpu"] in numbers]
     if "--json" not in argv:
         return "\n".join(as_text(item) for item in items), 0
     return json.dumps({"gpu_data": items} if wrapped else items, indent=4) + "\n", 0

@@ -17,7 +17,7 @@ PCI_BUSES = (0x1B, 0x3D, 0x4E, 0x5F, 0x9D, 0xBF, 0xCD, 0xDE)
 
 
 class Gpu(NamedTuple):
-    """One simulated GPU. `processes` are (pid, bytes) of the engines on it."""
+    """One simulated GPU. `processes` are (pid, bytes) of the engines on it; `uncorrectable` counts memory errors."""
 
     number: int
     bdf: str
@@ -27,6 +27,8 @@ class Gpu(NamedTuple):
     numa: int
     used_bytes: int
     processes: tuple[tuple[int, int], ...]
+    uncorrectable: int = 0
+    firmware: str = "04.86.00.00"
 
 
 class Nic(NamedTuple):
@@ -40,6 +42,10 @@ class Nic(NamedTuple):
     mac: str
     address: str
     numa: int
+    firmware: str = NIC_FIRMWARE
+    up: bool = True
+    gbps: int = 400
+    roce_v2: bool = True
 
 
 def node_name() -> str:
@@ -50,9 +56,9 @@ def hostname() -> str:
     return os.environ.get("PDCTL_SIM_HOSTNAME", f"sim-{node_name()}")
 
 
-def draw(*key: object, bits: int = 32) -> int:
+def draw(*key: object, bits: int = 32, node: str = "") -> int:
     """A number that is always the same for the same key on the same node."""
-    text = "/".join(str(part) for part in (node_name(), *key))
+    text = "/".join(str(part) for part in (node or node_name(), *key))
     value = zlib.crc32(text.encode()) | zlib.crc32(text[::-1].encode() + b"+") << 32
     return value & ((1 << bits) - 1)
 
@@ -80,7 +86,7 @@ def memory_in_use(index: int) -> tuple[int, tuple[tuple[int, int], ...]]:
     return used, tuple(holders)
 
 
-def gpus() -> list[Gpu]:
+def gpus(node: str = "") -> list[Gpu]:
     found = []
     for index in range(GPU_COUNT):
         used, holders = memory_in_use(index)
@@ -88,10 +94,10 @@ def gpus() -> list[Gpu]:
             Gpu(
                 number=index,
                 bdf=f"0000:{PCI_BUSES[index]:02x}:00.0",
-                uuid=f"{draw('uuid', index, bits=8):02x}ff74a1-0000-1000-80{draw('uuid', 8, index, bits=8):02x}-"
-                f"{draw('uuid', 48, index, bits=48):012x}",
-                serial=f"0x{draw('serial', index, bits=64):016X}",
-                kfd_id=draw("kfd", index, bits=16),
+                uuid=f"{draw('uuid', index, bits=8, node=node):02x}ff74a1-0000-1000-"
+                f"80{draw('uuid', 8, index, bits=8, node=node):02x}-{draw('uuid', 48, index, bits=48, node=node):012x}",
+                serial=f"0x{draw('serial', index, bits=64, node=node):016X}",
+                kfd_id=draw("kfd", index, bits=16, node=node),
                 numa=index // 4,
                 used_bytes=min(VRAM_IDLE_BYTES + used, VRAM_TOTAL_BYTES),
                 processes=holders,
@@ -100,11 +106,11 @@ def gpus() -> list[Gpu]:
     return found
 
 
-def nics() -> list[Nic]:
-    rail_host = draw("rail", bits=7) + 1
+def nics(node: str = "") -> list[Nic]:
+    rail_host = draw("rail", bits=7, node=node) + 1
     found = []
     for index in range(GPU_COUNT):
-        low = draw("mac", index, bits=24)
+        low = draw("mac", index, bits=24, node=node)
         found.append(
             Nic(
                 number=index,
@@ -131,9 +137,10 @@ def gids(nic: Nic) -> list[tuple[int, str, str, str]]:
     link_local = f"fe80:0000:0000:0000:{colon_guid(nic.guid)}"
     octets = [int(part) for part in nic.address.split(".")]
     mapped = "0000:0000:0000:0000:0000:ffff:{:02x}{:02x}:{:02x}{:02x}".format(*octets)
-    return [
+    entries = [
         (0, link_local, "", "v1"),
         (1, link_local, "", "v2"),
         (2, mapped, nic.address, "v1"),
         (3, mapped, nic.address, "v2"),
     ]
+    return [entry for entry in entries if nic.roce_v2 or entry[3] == "v1"]

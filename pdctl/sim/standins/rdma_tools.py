@@ -25,15 +25,19 @@ ERROR_COUNTERS = (
 )
 
 
-def rdma(argv: Sequence[str]) -> tuple[str, int]:
-    """`rdma [-j] [-p] link|statistic|dev [show]`."""
+def adapters(given: Sequence[Nic] | None) -> Sequence[Nic]:
+    return facts.nics() if given is None else given
+
+
+def rdma(argv: Sequence[str], nics: Sequence[Nic] | None = None) -> tuple[str, int]:
+    """`rdma [-j] [-p] link|statistic|dev [show]`; of this node's adapters where none are given."""
     words = [word for word in argv if not word.startswith("-")]
     as_json = any(word.startswith("-") and "j" in word for word in argv)
     tables: dict[str, Callable[[Nic], dict[str, Any]]] = {"link": _link, "statistic": _statistic, "dev": _device}
     name = next((full for full in tables if words and full.startswith(words[0])), None)
     if name is None:
         return f'Unknown argument "{words[0] if words else ""}".\n', 255
-    rows = [tables[name](nic) for nic in facts.nics()]
+    rows = [tables[name](nic) for nic in adapters(nics)]
     if as_json:
         return json.dumps(rows) + "\n", 0
     return "".join(_rdma_line(name, row) for row in rows), 0
@@ -44,8 +48,8 @@ def _link(nic: Nic) -> dict[str, Any]:
         "ifindex": nic.number,
         "ifname": nic.device,
         "port": 1,
-        "state": "ACTIVE",
-        "physical_state": "LINK_UP",
+        "state": "ACTIVE" if nic.up else "DOWN",
+        "physical_state": "LINK_UP" if nic.up else "DISABLED",
         "netdev": nic.netdev,
         "netdev_index": nic.number + 2,
     }
@@ -62,7 +66,7 @@ def _device(nic: Nic) -> dict[str, Any]:
         "ifindex": nic.number,
         "ifname": nic.device,
         "node_type": "ca",
-        "fw": facts.NIC_FIRMWARE,
+        "fw": nic.firmware,
         "node_guid": guid,
         "sys_image_guid": guid,
     }
@@ -77,9 +81,9 @@ def _rdma_line(table: str, row: dict[str, Any]) -> str:
     return f"link {row['ifname']}/{row['port']} {rest}\n"
 
 
-def ibv_devinfo(argv: Sequence[str]) -> tuple[str, int]:
+def ibv_devinfo(argv: Sequence[str], nics: Sequence[Nic] | None = None) -> tuple[str, int]:
     """`ibv_devinfo [-d DEVICE] [-v]`; with -v the GID table too."""
-    chosen = [nic for nic in facts.nics() if "-d" not in argv or nic.device in argv]
+    chosen = [nic for nic in adapters(nics) if "-d" not in argv or nic.device in argv]
     if not chosen:
         return "No IB devices found\n", 255
     return "\n".join(_devinfo(nic, verbose="-v" in argv) for nic in chosen), 0
@@ -89,7 +93,7 @@ def _devinfo(nic: Nic, *, verbose: bool) -> str:
     guid = facts.colon_guid(nic.guid)
     head = {
         "transport": "InfiniBand (0)",
-        "fw_ver": facts.NIC_FIRMWARE,
+        "fw_ver": nic.firmware,
         "node_guid": guid,
         "sys_image_guid": guid,
         "vendor_id": "0x02c9",
@@ -99,7 +103,7 @@ def _devinfo(nic: Nic, *, verbose: bool) -> str:
         "phys_port_cnt": "1",
     }
     port = {
-        "state": "PORT_ACTIVE (4)",
+        "state": "PORT_ACTIVE (4)" if nic.up else "PORT_DOWN (1)",
         "max_mtu": "4096 (5)",
         "active_mtu": "4096 (5)",
         "sm_lid": "0",
@@ -114,28 +118,30 @@ def _devinfo(nic: Nic, *, verbose: bool) -> str:
     return text
 
 
-def ibstat(argv: Sequence[str]) -> tuple[str, int]:
+def ibstat(argv: Sequence[str], nics: Sequence[Nic] | None = None) -> tuple[str, int]:
     """`ibstat [DEVICE]`."""
-    chosen = [nic for nic in facts.nics() if not argv or nic.device in argv]
+    chosen = [nic for nic in adapters(nics) if not argv or nic.device in argv]
     return "".join(_ibstat(nic) for nic in chosen), 0
 
 
 def _ibstat(nic: Nic) -> str:
     return (
-        f"CA '{nic.device}'\n\tCA type: MT4129\n\tNumber of ports: 1\n\tFirmware version: {facts.NIC_FIRMWARE}\n"
+        f"CA '{nic.device}'\n\tCA type: MT4129\n\tNumber of ports: 1\n\tFirmware version: {nic.firmware}\n"
         f"\tHardware version: 0\n\tNode GUID: 0x{nic.guid:016x}\n\tSystem image GUID: 0x{nic.guid:016x}\n"
-        "\tPort 1:\n\t\tState: Active\n\t\tPhysical state: LinkUp\n\t\tRate: 400\n\t\tBase lid: 0\n\t\tLMC: 0\n"
+        f"\tPort 1:\n\t\tState: {'Active' if nic.up else 'Down'}\n"
+        f"\t\tPhysical state: {'LinkUp' if nic.up else 'Disabled'}\n"
+        f"\t\tRate: {nic.gbps if nic.up else 40}\n\t\tBase lid: 0\n\t\tLMC: 0\n"
         f"\t\tSM lid: 0\n\t\tCapability mask: 0x00010000\n\t\tPort GUID: 0x{nic.guid:016x}\n"
         "\t\tLink layer: Ethernet\n"
     )
 
 
-def show_gids(argv: Sequence[str]) -> tuple[str, int]:
+def show_gids(argv: Sequence[str], nics: Sequence[Nic] | None = None) -> tuple[str, int]:
     """`show_gids [DEVICE]`."""
     lines = ["DEV\tPORT\tINDEX\tGID\t\t\t\t\tIPv4  \t\tVER\tDEV"]
     lines += ["---\t----\t-----\t---\t\t\t\t\t------------  \t---\t---"]
     rows = []
-    for nic in facts.nics():
+    for nic in adapters(nics):
         if argv and nic.device not in argv:
             continue
         for index, gid, address, version in facts.gids(nic):
@@ -144,28 +150,29 @@ def show_gids(argv: Sequence[str]) -> tuple[str, int]:
     return "\n".join([*lines, *rows, f"n_gids_found={len(rows)}"]) + "\n", 0
 
 
-def ethtool(argv: Sequence[str]) -> tuple[str, int]:
+def ethtool(argv: Sequence[str], nics: Sequence[Nic] | None = None) -> tuple[str, int]:
     """`ethtool DEVICE`, `ethtool -i DEVICE`, `ethtool -S DEVICE`."""
-    nic = next((nic for nic in facts.nics() if argv and nic.netdev == argv[-1]), None)
+    nic = next((nic for nic in adapters(nics) if argv and nic.netdev == argv[-1]), None)
     if nic is None:
         return "netlink error: No such device\n", 75
     if "-i" in argv:
         return (
-            f"driver: mlx5_core\nversion: 6.8.0\nfirmware-version: {facts.NIC_FIRMWARE} (SIM0000000001)\n"
+            f"driver: mlx5_core\nversion: 6.8.0\nfirmware-version: {nic.firmware} (SIM0000000001)\n"
             f"expansion-rom-version: \nbus-info: {nic.bdf}\nsupports-statistics: yes\n"
         ), 0
     if "-S" in argv:
         names = ["rx_packets", "tx_packets", "rx_discards_phy", "tx_discards_phy", "link_down_events_phy"]
         names += [f"{way}_prio{number}_pause" for number in range(8) for way in ("rx", "tx")]
         return "NIC statistics:\n" + "".join(f"     {name}: 0\n" for name in names), 0
+    speed = f"{nic.gbps}000Mb/s" if nic.up else "Unknown!"
     return (
-        f"Settings for {nic.netdev}:\n\tSupported ports: [ Backplane ]\n\tSpeed: 400000Mb/s\n\tLanes: 4\n"
-        "\tDuplex: Full\n\tAuto-negotiation: on\n\tPort: Direct Attach Copper\n\tPHYAD: 0\n"
-        "\tTransceiver: internal\n\tLink detected: yes\n"
+        f"Settings for {nic.netdev}:\n\tSupported ports: [ Backplane ]\n\tSpeed: {speed}\n"
+        "\tLanes: 4\n\tDuplex: Full\n\tAuto-negotiation: on\n\tPort: Direct Attach Copper\n\tPHYAD: 0\n"
+        f"\tTransceiver: internal\n\tLink detected: {'yes' if nic.up else 'no'}\n"
     ), 0
 
 
-TOOLS: dict[str, Callable[[Sequence[str]], tuple[str, int]]] = {
+TOOLS: dict[str, Callable[..., tuple[str, int]]] = {
     "rdma": rdma,
     "ibv_devinfo": ibv_devinfo,
     "ibstat": ibstat,
