@@ -34,9 +34,8 @@ class InFlight:
 
 async def in_flight(one: Engine, tokens: int) -> InFlight:
     """Eight streams that all run, and that of our client."""
-    streams = tuple(
-        asyncio.create_task(complete(one.port, [20 + n, 30, 40], tokens, stream=True)) for n in range(STREAMS)
-    )
+    requests = (complete(one.port, [20 + n, 30, 40], tokens, stream=True, timeout_s=ENDS_S) for n in range(STREAMS))
+    streams = tuple(asyncio.create_task(request) for request in requests)
     judged = asyncio.create_task(outcome(one, tokens))
 
     async def running() -> bool:
