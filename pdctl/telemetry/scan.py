@@ -83,6 +83,12 @@ class Scanner:
                 damaged += 1
         return Scan(samples, damaged)
 
+    def series(self, head: str) -> Series | None:
+        """The series of a line that begins so; None where it is none of the chosen ones, or no plain line."""
+        known = self._known.get(head, _NEW)
+        found = self._learn(head) if known is _NEW else known
+        return None if found is _ODD_LINE else found
+
     def _learn(self, head: str) -> Series | None:
         """What a line that begins so is: a series, one of no interest (None), or no plain line."""
         if len(self._known) >= _KNOWN_MAX:
