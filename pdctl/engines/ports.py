@@ -12,6 +12,7 @@ block left out for the router). Inventory entries that share a machine share the
 
 from __future__ import annotations
 
+from pdctl.engines.port_rule_on_node import first_port
 from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment, Instance, NodeSpec
 from pdctl.model.launch import Ports
@@ -81,7 +82,7 @@ def plan_ports(deployment: Deployment, instance: Instance, generation: int) -> P
         raise ValueError(f"generations count from 1, not {generation}")
     node = deployment.nodes[instance.leader.node]
     blocks = usable_blocks(deployment, node)
-    return ports_from_http(deployment, instance, blocks[(generation - 1) % len(blocks)])
+    return ports_from_http(deployment, instance, first_port(blocks, generation))
 
 
 def ports_from_http(deployment: Deployment, instance: Instance, http: int) -> Ports:

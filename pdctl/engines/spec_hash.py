@@ -66,6 +66,10 @@ def _shared(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "engine.python", engine.python
     if engine.image is not None:
         yield "engine.image", engine.image
+    if engine.user is not None:
+        yield "engine.user", engine.user
+    if engine.persist:
+        yield "engine.persist", "true"
     if engine.supervisor is SupervisorKind.DOCKER:
         if deployment.docker.host_rdma:
             yield "docker.host_rdma", "true"

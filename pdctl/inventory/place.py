@@ -117,7 +117,9 @@ def _pool(spec: InventorySpec, name: str) -> PoolSpec:
 
 def _engine(spec: InventorySpec) -> EngineSpec:
     engine = spec.engine
-    return EngineSpec(engine.kind, engine.version, engine.supervisor, engine.python, engine.image)
+    return EngineSpec(
+        engine.kind, engine.version, engine.supervisor, engine.python, engine.image, engine.user, engine.persist
+    )
 
 
 def _router(spec: InventorySpec) -> RouterSpec:

@@ -83,6 +83,31 @@ def supervisors_have_programs(context: Context) -> Iterator[Finding]:
             yield Finding((*loc, "supervisor"), message, f"for example `{missing}: {example}`", needs)
 
 
+def systemd_only(context: Context) -> Iterator[Finding]:
+    """A container runs as its image's user, a plain process as the login; and only systemd starts engines at boot."""
+    engine = context.spec.engine
+    if engine.supervisor is SupervisorKind.SYSTEMD:
+        return
+    needs: tuple[Loc, ...] = (("engine", "supervisor"),)
+    for key, written in (("user", engine.user is not None), ("persist", engine.persist)):
+        if written:
+            message = f"only the supervisor systemd has `{key}`, not {engine.supervisor.value}"
+            yield Finding(("engine", key), message, "remove it, or set `supervisor: systemd`", needs)
+
+
+def persist_on_one_node(context: Context) -> Iterator[Finding]:
+    """The parts of a group share a generation, and no part can know at boot which one the others took."""
+    spec = context.spec
+    if not spec.engine.persist:
+        return
+    for name, node in spec.nodes.items():
+        locs: list[Loc] = [("nodes", name, "group")] if node.group is not None else []
+        locs += [("nodes", name, "slots", key, "group") for key, slot in node.slots.items() if slot.group is not None]
+        for loc in locs:
+            message = "an instance of several nodes cannot start by itself after a reboot"
+            yield Finding(loc, message, "remove `persist` from `engine`, or the group", (("engine", "persist"),))
+
+
 def owned_flags(context: Context) -> Iterator[Finding]:
     """Flags that pdctl sets itself, or whose value must not be in a file."""
     spec = context.spec
@@ -117,4 +142,11 @@ def budgets_nest(context: Context) -> Iterator[Finding]:
             yield Finding(("budgets", written), message, "budgets nest: settle < shutdown < stop < drain", needs)
 
 
-ENGINE_RULES: tuple[Rule, ...] = (release_supported, supervisors_have_programs, owned_flags, budgets_nest)
+ENGINE_RULES: tuple[Rule, ...] = (
+    release_supported,
+    supervisors_have_programs,
+    systemd_only,
+    persist_on_one_node,
+    owned_flags,
+    budgets_nest,
+)

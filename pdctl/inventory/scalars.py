@@ -24,6 +24,7 @@ _ARG = re.compile(r"[a-z][a-z0-9-]*(\.[A-Za-z0-9_.-]+)?")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 _MOUNT = re.compile(r"(/[^,:\"\\]*)(?::(/[^,:\"\\]*))?(?::(ro|rw))?")
+_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}")
 
 
@@ -177,6 +178,14 @@ def check_text(value: object) -> str:
     raise complain(f"must be one line of text, not {show(value)}", hint)
 
 
+def check_login(value: object) -> str:
+    """A user of the node, as useradd(8) allows its name."""
+    if isinstance(value, str) and _LOGIN.fullmatch(value):
+        return value
+    hint = "a user's name, not its number" if isinstance(value, int) or str(value).isdigit() else ""
+    raise complain(f"must be a user's name, not {show(value)}", hint)
+
+
 def check_mount(value: object) -> Mount:
     """A mount as docker's -v has it, but read-only unless it ends in `:rw`."""
     wanted = "write /on/node, or /on/node:/in/container, with :rw to let containers write"
@@ -235,5 +244,6 @@ Flag = Annotated[
     AfterValidator(check_arg_value),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
+Login = Annotated[str, BeforeValidator(check_login), _text_schema(f"^{_LOGIN.pattern}$")]
 MountText = Annotated[Mount, BeforeValidator(check_mount), _text_schema(f"^{_MOUNT.pattern}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]

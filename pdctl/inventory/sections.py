@@ -13,6 +13,7 @@ from pdctl.inventory.scalars import (
     EnvValue,
     Flag,
     Host,
+    Login,
     MountText,
     Name,
     Port,
@@ -88,6 +89,14 @@ class EngineSection(Section):
     supervisor: Annotated[SupervisorKind, _LAX] = Field(description="What keeps an engine's unit on its node.")
     image: Text | None = Field(None, description="Container image, for the docker supervisor.")
     python: Text | None = Field(None, description="Python that has the engine, for systemd and process.")
+    user: Login | None = Field(
+        None, description="Whom engines run as, for systemd: a user of every node. Default: the login."
+    )
+    persist: bool = Field(
+        False,
+        description="For systemd: a node starts its engines again after a reboot, as a new generation on new ports; "
+        "they get no traffic until the next `up` takes them in.",
+    )
     env: Env = Field(default_factory=dict, description="Environment of every engine.")
     args: Args = Field(default_factory=dict, description="Flags of every engine, without dashes in front.")
 

@@ -118,13 +118,18 @@ class PoolSpec:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine runs and what keeps it. `python` starts it on the node; `image` is for docker."""
+    """Which engine runs and what keeps it. `python` starts it on the node; `image` is for docker.
+
+    `user` None is the login. `persist`: a node starts its engines again after a reboot, unregistered.
+    """
 
     kind: EngineKind
     version: str
     supervisor: SupervisorKind
     python: str | None = None
     image: str | None = None
+    user: str | None = None
+    persist: bool = False
 
     @property
     def version_tuple(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from pdctl.model.role import UnitKind
 
@@ -42,6 +43,21 @@ class Restart(StrEnum):
     ALWAYS = "always"
 
 
+Template: TypeAlias = tuple[str | int, ...]
+"""A word with ports in it: texts stand for themselves, numbers for ports counted from a launch's first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relaunch:
+    """How a node launches a unit again by itself after a reboot. `blocks`: first ports of the blocks that it may use,
+    in the order of generations; each is `block_size` ports long."""
+
+    argv: tuple[Template, ...]
+    env: Mapping[str, Template]
+    blocks: tuple[int, ...]
+    block_size: int
+
+
 @dataclass(frozen=True, slots=True)
 class UnitSpec:
     """What to start. `secret_env` reaches the process only through a 0600 file or its supervisor's memory,
@@ -50,7 +66,8 @@ class UnitSpec:
     `stop_s` is the time from SIGTERM to SIGKILL of the whole group. `paths` must exist on the node and `ports` (on
     `address`) must be free before the start is tried; `files` are written beside the unit first (name -> content).
     In argv, env values and files, `{unit_dir}` stands for the directory on the node that holds them, and
-    `{cluster_dir}` for the cluster's own, which outlives its units.
+    `{cluster_dir}` for the cluster's own, which outlives its units. `user` None is the login; `user` and `relaunch` are
+    for the systemd supervisor.
     """
 
     labels: Labels
@@ -63,6 +80,8 @@ class UnitSpec:
     address: str = "127.0.0.1"
     ports: tuple[int, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    relaunch: Relaunch | None = None
 
 
 class UnitState(StrEnum):

@@ -10,7 +10,7 @@ from pdctl.ssh.program import NodeProgram
 
 _PACKAGE = "pdctl.supervisors"
 _DOCSTRING = re.compile(r'\A""".*?"""', re.DOTALL)
-_OWN_IMPORT = re.compile(r"^from pdctl\.supervisors[.\w]* import (?:\([^)]*\)|[^(\n]*)$", re.MULTILINE)
+_OWN_IMPORT = re.compile(r"^from pdctl\.[.\w]* import (?:\([^)]*\)|[^(\n]*)$", re.MULTILINE)
 # Patterns rather than a parse: 50 ms of the controller's before the first node is asked.
 
 STATE = ("node_state_on_node",)
@@ -29,7 +29,10 @@ def main(request):
 
 @cache
 def bundle(*fragments: str) -> str:
-    """The source of the fragments as one program: without their imports of each other, without docstrings."""
+    """The source of the fragments as one program: without their imports of each other, without docstrings.
+
+    A fragment is a module of this package, or one of another by its whole name.
+    """
     return "\n".join(_stripped(fragment) for fragment in fragments)
 
 
@@ -42,7 +45,8 @@ def node_program(action: str, *fragments: str) -> NodeProgram:
 
 
 def _stripped(fragment: str) -> str:
-    source = resources.files(_PACKAGE).joinpath(f"{fragment}.py").read_text(encoding="utf-8")
+    package, _, name = fragment.rpartition(".")
+    source = resources.files(package or _PACKAGE).joinpath(f"{name}.py").read_text(encoding="utf-8")
     for pattern in (_DOCSTRING, _OWN_IMPORT):
         source = pattern.sub("", source)
     return "\n".join(line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#"))

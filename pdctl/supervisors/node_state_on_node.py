@@ -191,15 +191,23 @@ def take_generations(cluster_dir: str, count: int, also_seen: "list[int]") -> "d
     return {"first": first, "note": ledger.get("note", "")}
 
 
-def claim_generation(cluster_dir: str, generation: int) -> None:
+def claim_generation(cluster_dir: str, generation: int, at_boot: bool = False) -> None:
     """Write down that `generation` is given out, before anything is started with it. Call it under `Locked`.
 
     The caller counts on from what `inspect` said (`whole`, or `fresh` and no unit); another ledger is mended by `take`
-    first.
+    first. A node that starts an engine again by itself (`at_boot`) counts past a controller that looked before.
     """
     ledger = read_ledger(cluster_dir) or {"generation": 0}
-    if generation > ledger["generation"]:
-        write_json(os.path.join(cluster_dir, "ledger.json"), dict(ledger, generation=generation))
+    booted = ledger.get("booted")
+    if not at_boot and isinstance(booted, int) and generation <= booted:
+        raise Refusal(
+            "used",
+            "generation {} was taken by an engine that the node started after its reboot".format(generation),
+            "run `pdctl up` again: it counts on from there",
+        )
+    if generation > ledger["generation"] or at_boot:
+        known = dict(ledger, generation=max(generation, ledger["generation"]))
+        write_json(os.path.join(cluster_dir, "ledger.json"), dict(known, booted=generation) if at_boot else known)
 
 
 def ledger_view(cluster_dir: str) -> "dict[str, Any]":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 from pdctl.model.observed import NodeView
-from pdctl.model.unit import StopReport, UnitSpec, UnitStatus
+from pdctl.model.unit import Relaunch, StopReport, UnitSpec, UnitStatus
 from pdctl.ssh.ports import Shell
 from pdctl.ssh.program import NodeProgram
 from pdctl.supervisors.act import ACTION_DEADLINE_S, STOP_MARGIN_S, act, look_request
-from pdctl.supervisors.bundle import LOOK, node_program
+from pdctl.supervisors.bundle import LOOK, bundle, node_program
 from pdctl.supervisors.ports import LogLine
 from pdctl.supervisors.resumed_log import resumed_log
 from pdctl.supervisors.systemd_records import systemd_status, systemd_stop_report, systemd_view
@@ -43,7 +45,8 @@ class SystemdSupervisor:
         return int((await act(self._shell, systemd_program("take"), request))["first"])
 
     async def start(self, spec: UnitSpec, *, epoch: int) -> UnitStatus:
-        request = {**self._place, **start_request(spec), "epoch": epoch}
+        again = {"user": spec.user, "relaunch": relaunch_request(spec.relaunch) if spec.relaunch else None}
+        request = {**self._place, **start_request(spec), **again, "epoch": epoch}
         deadline_s = ACTION_DEADLINE_S + 30.0  # systemd's own bound on an exec is longer than a fork's
         facts = await act(
             self._shell, systemd_program("start"), request, deadline_s=deadline_s, subject=spec.labels.instance
@@ -66,14 +69,27 @@ class SystemdSupervisor:
 
 
 _LOOK = (*LOOK, "systemd_command_on_node", "systemd_journal_on_node", "systemd_unit_on_node")
+_PERSIST = ("preflight_on_node", "launch_on_node", "systemd_persist_on_node")
 
 _FRAGMENTS = {
     "inspect": (*_LOOK, "systemd_look_on_node"),
     "take": (*LOOK, "process_on_node"),
-    "forget": (*_LOOK, "systemd_look_on_node"),
-    "start": (*_LOOK, "preflight_on_node", "launch_on_node", "systemd_start_on_node"),
-    "stop": (*_LOOK, "systemd_stop_on_node"),
+    "forget": (*_LOOK, *_PERSIST, "systemd_stop_on_node"),
+    "start": (*_LOOK, *_PERSIST, "systemd_start_on_node"),
+    "stop": (*_LOOK, *_PERSIST, "systemd_stop_on_node"),
 }
+_BOOT = (*_FRAGMENTS["start"], "pdctl.engines.port_rule_on_node", "systemd_boot_on_node")
+
+
+def relaunch_request(relaunch: Relaunch) -> dict[str, Any]:
+    """What a node keeps to start a unit again after a reboot, the program that does it included."""
+    return {**asdict(relaunch), "program": boot_program()}
+
+
+@cache
+def boot_program() -> str:
+    """The whole of what a boot unit runs."""
+    return bundle(*_BOOT) + "\nmain()\n"
 
 
 @cache

@@ -46,6 +46,27 @@ printf '{"result": "%s", "code": "%s", "status": "%s", "invocation": "%s", "at":
 """
 HOOK_FORGETS_ENV = "rm -f env\n"  # where no restart will read it again
 
+BOOT_UNITS = "pdctl-boot.*.service"
+BOOT_UNIT = """\
+[Unit]
+Description={description}
+Wants=network-online.target
+After=network-online.target remote-fs.target
+RequiresMountsFor={directory}
+StartLimitIntervalSec=3600
+StartLimitBurst=60
+
+[Service]
+Type=exec
+EnvironmentFile={directory}/secrets
+ExecStart={python} -I {directory}/boot.py
+Restart=on-failure
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 LABELS = ("cluster", "instance", "generation", "spec_hash", "kind", "pool", "role")
 PATH = re.compile(r"/[A-Za-z0-9/._-]*\Z")  # needs no quoting in any of systemd's syntaxes
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -121,3 +142,13 @@ def labels_described(description: str) -> "Facts | None":
     labels["generation"] = int(labels["generation"])
     labels["gpus"] = [int(gpu) for gpu in labels["gpus"].split(",") if gpu]
     return labels
+
+
+def boot_service(unit: str) -> str:
+    """The unit that starts `unit` again at boot: none of the cluster's, whose names begin with `pdctl.`."""
+    return "pdctl-boot." + unit[len("pdctl.") :] + ".service"
+
+
+def boot_description(unit: str) -> str:
+    """What tells a unit file of ours from another of its name."""
+    return "pdctl boot of {}: a new generation of it after a reboot".format(unit)

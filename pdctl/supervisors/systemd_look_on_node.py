@@ -1,11 +1,11 @@
-"""Node side: the `systemd` supervisor's actions that start and stop nothing: inspect, forget."""
+"""Node side: what the `systemd` supervisor sees of a node."""
 
 import os
 
-from pdctl.supervisors.node_state_on_node import Locked, Refusal, entries, ledger_view
+from pdctl.supervisors.node_state_on_node import entries, ledger_view
+from pdctl.supervisors.systemd_command_on_node import BOOT_UNITS, boot_service
 from pdctl.supervisors.systemd_journal_on_node import last_entries_at
-from pdctl.supervisors.systemd_unit_on_node import Service, is_live, shown_units, systemctl
-from pdctl.supervisors.unit_on_node import remove_tree
+from pdctl.supervisors.systemd_unit_on_node import UNITS, Service, is_live, shown_units
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def inspect(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
-    """Every unit of the cluster that systemd knows or that has a record, and whose units of others hold GPUs."""
+    """Every unit of the cluster that systemd knows or that has a record, and whose units of others hold GPUs.
+
+    What is to be started at boot has a record too, though nothing else be left of it.
+    """
     cluster_dir = os.path.join(root, cluster)
-    shown = shown_units()
-    names = set(entries(os.path.join(cluster_dir, "units")))
+    shown = shown_units(UNITS, BOOT_UNITS)
+    boots = entries(os.path.join(cluster_dir, "boot"))
+    names = {*boots, *entries(os.path.join(cluster_dir, "units"))}
     others = []
     for name, found in sorted(shown.items()):
         labels = found["labels"]
@@ -29,26 +33,18 @@ def inspect(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts
         elif labels is not None and labels["gpus"] and is_live(found):
             others.append(name)
     services = [Service(cluster_dir, name, shown.get(name)) for name in sorted(names)]
-    mine = [service for service in services if service.ours() and not service.elsewhere()]
+    mine = [service for service in services if (service.ours() or service.name in boots) and not service.elsewhere()]
     printed = last_entries_at([service.service for service in mine if is_live(service.shown)])
     units = [service.facts(printed.get(service.service, 0)) for service in mine]
-    return dict(ledger_view(cluster_dir), units=units, others=others)
+    view = ledger_view(cluster_dir)
+    notes = [view["note"]] if view["note"] else []
+    notes += [boot_failed(name) for name in boots if (shown.get(boot_unit(name)) or {}).get("ActiveState") == "failed"]
+    return dict(view, note="; ".join(notes), units=units, others=others)
 
 
-def forget(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
-    """Remove what ended units left; their lines stay in the journal."""
-    cluster_dir = os.path.join(root, cluster)
-    with Locked(root):
-        guard(cluster_dir)
-        shown = shown_units()
-        services = [Service(cluster_dir, name, shown.get(name)) for name in request["units"]]
-        for service in services:
-            if service.lives():
-                raise Refusal("alive", "{} still lives".format(service.name), "stop it first")
-        for service in services:
-            if not service.ours() or service.elsewhere():
-                continue
-            if service.shown is not None:
-                systemctl("reset-failed", "--", service.service)
-            remove_tree(service.directory)
-    return {}
+def boot_unit(name: str) -> str:
+    return boot_service(name)[: -len(".service")]
+
+
+def boot_failed(name: str) -> str:
+    return "{} was not started after the reboot: see `journalctl -u {}` there".format(name, boot_service(name))

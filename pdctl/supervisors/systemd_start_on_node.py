@@ -36,6 +36,7 @@ from pdctl.supervisors.systemd_command_on_node import (
     run_command,
 )
 from pdctl.supervisors.systemd_journal_on_node import launch_journal, sync_journal
+from pdctl.supervisors.systemd_persist_on_node import persist, unpersist
 from pdctl.supervisors.systemd_unit_on_node import KIND, Service, is_live, no_systemd, shown_units, systemctl
 from pdctl.supervisors.unit_on_node import discard, remove_tree
 
@@ -66,7 +67,7 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
     labels = request["labels"]
     name = request["unit"]
     check_root(root)
-    user = unit_user(labels["kind"])
+    user = unit_user(request)
     with seen_by(user):
         missing = path_refusal(request["paths"])  # may take seconds: not under the lock
     with Locked(root):
@@ -75,36 +76,64 @@ def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         unit = Service(cluster_dir, name, shown_units(name + ".service").get(name))
         if unit.shown is not None and is_live(unit.shown) and unit.shown["labels"] == labels:
             return unit.facts()
-        check_former(unit, labels)
         if missing is not None:
+            check_former(unit, labels)
             raise missing
-        check_gpus(root, name, labels["gpus"])
-        check_marked_gpus(name, labels["gpus"])
-        check_ports(request["address"], request["ports"])
-        if os.path.isdir(unit.directory):
-            discard(unit)
-        claim_generation(cluster_dir, labels["generation"])
-        lay_out(unit, request, user)
-        if unit.shown is not None:
-            systemctl("reset-failed", "--", unit.service)
-        launch(unit, request, user)
+        start_unit(root, unit, request, user)
     unit = Service(cluster_dir, name, shown_units(unit.service).get(name))
     return unit.facts()
 
 
-def unit_user(kind: str) -> "pwd.struct_passwd":
-    """Whom it runs as: the login. The registrar keeps its files in the cluster's directory, which is root's, and is
-    confined to it."""
-    login = os.environ.get("SUDO_UID", "") if kind != "registrar" else ""
+def start_unit(root: str, unit: Service, request: "Facts", user: "pwd.struct_passwd", at_boot: bool = False) -> None:
+    """The start itself, under the lock. Its checks come before anything is written."""
+    labels = request["labels"]
+    check_former(unit, labels)
+    check_gpus(root, unit.name, labels["gpus"])
+    check_marked_gpus(unit.name, labels["gpus"])
+    check_ports(request["address"], request["ports"])
+    claim_generation(unit.cluster_dir, labels["generation"], at_boot)
+    if os.path.isdir(unit.directory):
+        discard(unit)
+    lay_out(unit, request, user)
+    if unit.shown is not None:
+        systemctl("reset-failed", "--", unit.service)
+    if at_boot:
+        launch(unit, request, user)
+        return
+    unpersist(unit)
+    if request["relaunch"]:
+        persist(unit, request, user.pw_name)
+    try:
+        launch(unit, request, user)
+    except Refusal:
+        unpersist(unit)
+        raise
+
+
+def unit_user(request: "Facts") -> "pwd.struct_passwd":
+    """Whom it runs as: the user that is asked for, else the login. The registrar keeps its files in the cluster's
+    directory, which is root's, and is confined to it. Raises Refusal."""
+    if request["user"]:
+        try:
+            return pwd.getpwnam(request["user"])
+        except KeyError:
+            raise Refusal(
+                "exec",
+                "the node has no user {}".format(request["user"]),
+                "make one there (useradd), or change `user` of `engine`",
+            ) from None
+    login = os.environ.get("SUDO_UID", "") if request["labels"]["kind"] != "registrar" else ""
     return pwd.getpwuid(int(login) if login.isdigit() else os.getuid())
 
 
 @contextmanager
 def seen_by(user: "pwd.struct_passwd") -> "Iterator[None]":
-    """Look at files as that user: over NFS root may see less than they do."""
+    """Look at files as that user, with all of their groups: over NFS root may see less than they do."""
     if os.geteuid() != 0:
         yield
         return
+    own = os.getgroups()
+    os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
     os.setegid(user.pw_gid)
     os.seteuid(user.pw_uid)
     try:
@@ -112,6 +141,7 @@ def seen_by(user: "pwd.struct_passwd") -> "Iterator[None]":
     finally:
         os.seteuid(0)
         os.setegid(0)
+        os.setgroups(own)
 
 
 def check_former(unit: Service, labels: "Facts") -> None:

@@ -1,4 +1,4 @@
-"""Node side: stop a system unit, and see that nothing of it is left."""
+"""Node side: stop a system unit, see that nothing of it is left, and forget what it left on the disk."""
 
 import os
 import subprocess
@@ -7,7 +7,9 @@ import time
 from pdctl.supervisors.node_state_on_node import Locked, Refusal, read_json, write_json
 from pdctl.supervisors.proc_on_node import describe, sweep
 from pdctl.supervisors.systemd_journal_on_node import launch_journal, sync_journal
+from pdctl.supervisors.systemd_persist_on_node import unpersist
 from pdctl.supervisors.systemd_unit_on_node import Service, is_live, shown_units, systemctl
+from pdctl.supervisors.unit_on_node import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def stop(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
         lived = existed and unit.lives()
         if lived and not unit.ours():
             raise Refusal("foreign", "it is no unit of ours: systemd runs {}".format(unit.service), "stop it by hand")
+        unpersist(unit)  # first: from here on a reboot does not bring it back
         if lived:
             note_stop(unit)
     swept = 0
@@ -86,3 +89,23 @@ def stop_by_systemd(unit: Service, stop_s: float, now: bool) -> None:
     except subprocess.TimeoutExpired:  # what hangs in the kernel hangs for systemd too
         waiting.kill()
         waiting.wait()
+
+
+def forget(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
+    """Remove what ended units left; their lines stay in the journal."""
+    cluster_dir = os.path.join(root, cluster)
+    with Locked(root):
+        guard(cluster_dir)
+        shown = shown_units()
+        services = [Service(cluster_dir, name, shown.get(name)) for name in request["units"]]
+        for service in services:
+            if service.lives():
+                raise Refusal("alive", "{} still lives".format(service.name), "stop it first")
+        for service in services:
+            if not service.ours() or service.elsewhere():
+                continue
+            unpersist(service)
+            if service.shown is not None:
+                systemctl("reset-failed", "--", service.service)
+            remove_tree(service.directory)
+    return {}

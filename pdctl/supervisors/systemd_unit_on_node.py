@@ -37,6 +37,7 @@ PROPERTIES = (
     "NRestarts",
     "InvocationID",
 )
+UNITS = "pdctl.*.service"
 LIVE = ("active", "reloading", "activating", "deactivating")
 SYSTEMCTL_WAIT_S = 25.0
 
@@ -65,12 +66,12 @@ def no_systemd(cause: str) -> Refusal:
     return Refusal("supervisor", "systemd does not run here: " + cause, "set `supervisor: docker` or `process`")
 
 
-def shown_units(pattern: str = "pdctl.*.service") -> "dict[str, Facts]":
-    """{unit: properties} of every unit of that name that systemd knows, whoever made it. One call for all of a node.
+def shown_units(pattern: str = UNITS, *more: str) -> "dict[str, Facts]":
+    """{unit: properties} of every unit of such a name that systemd knows, whoever made it. One call for all of a node.
 
     `labels` is None for a unit that is none of ours, whatever its name.
     """
-    status, output, error = systemctl("show", "--property=" + ",".join(PROPERTIES), "--", pattern)
+    status, output, error = systemctl("show", "--property=" + ",".join(PROPERTIES), "--", pattern, *more)
     if status:
         raise Refusal("supervisor", "systemctl show: " + (error or "status {}".format(status)))
     found = {}

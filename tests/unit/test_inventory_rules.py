@@ -174,6 +174,20 @@ SHAPES: list[Row] = [
 ]
 
 ENGINES: list[Row] = [
+    (
+        "supervisor: systemd\n",
+        "supervisor: process\n  persist: true\n",
+        "engine.persist",
+        "only the supervisor systemd has `persist`, not process",
+    ),
+    (
+        "supervisor: systemd\n",
+        "supervisor: docker\n  image: i\n  user: vllm\n",
+        "engine.user",
+        "only the supervisor systemd has `user`, not docker",
+    ),
+    ("  args: {}", "  args: {}\n  user: 1000", "engine.user", "must be a user's name, not 1000"),
+    ("  args: {}", "  args: {}\n  user: a b", "engine.user", "must be a user's name, not 'a b'"),
     ('"0.33"', '"0.16"', "engine.version", "vLLM 0.16 cannot drain: --shutdown-timeout came with 0.18"),
     ('"0.33"', '"0.19.1"', "engine.version", "MoRI-IO needs vLLM 0.21 or newer, not 0.19.1: its registration changed"),
     ("supervisor: systemd", "supervisor: docker", "engine.supervisor", "the supervisor docker needs `image`"),
@@ -300,6 +314,7 @@ def test_a_bad_configuration_is_named(old: str, new: str, where: str, message: s
         ("pool: prefill}", "pool: prefill, host_id: box, ssh: {user: other}}"),
         ("  args: {}", "  args: &a {}\n  # an anchor, an alias and a merge\nslo: {<<: *a}"),
         ("connector: moriio", "connector: nixl"),
+        ("  args: {}", "  args: {}\n  user: vllm\n  persist: true"),
     ],
 )
 def test_an_unusual_configuration_is_accepted(change: str, new: str) -> None:
@@ -336,6 +351,16 @@ def test_a_mistake_does_not_bring_its_consequences() -> None:
         ("pools.decode.role", "must be prefill, decode or mixed, not 'decoder'")
     ]
     assert complaints(GOOD.replace(" slots:", " slot:")) == [("nodes.n2.slot", "unknown key")]
+
+
+def test_a_group_cannot_start_by_itself_after_a_reboot() -> None:
+    text = GOOD.replace("  args: {}", "  args: {}\n  persist: true", 1)
+    grouped = text.replace("gpus: 8, pool: prefill}", "gpus: 2, pool: prefill, group: g}").replace(
+        "budgets: {}", "  n3: {host: 10.0.0.3, gpus: 2, pool: prefill, group: g}"
+    )
+    message = "an instance of several nodes cannot start by itself after a reboot"
+    assert {("nodes.n1.group", message), ("nodes.n3.group", message)} <= set(complaints(grouped))
+    assert message not in str(complaints(grouped.replace("  persist: true", "")))
 
 
 def test_mixed_pools_transfer_nothing() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from pdctl.control.steps.context import RunContext
 from pdctl.engines.engine import render
+from pdctl.engines.relaunch import relaunch
 from pdctl.errors import ConnectionLost, DeadlineExceeded, InstanceError, PdctlError, Unreachable
 from pdctl.model.launch import Process
-from pdctl.model.unit import Restart, UnitSpec, UnitState, UnitStatus
+from pdctl.model.unit import Relaunch, Restart, UnitSpec, UnitState, UnitStatus
 from pdctl.plan.steps import Step
 
 
@@ -19,7 +20,8 @@ async def start(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     instance = ctx.deployment.instance(step.subject)
     generation = await ctx.generations.common(instance.nodes)
     launch = render(ctx.deployment, instance, dict.fromkeys(instance.nodes, generation))
-    units = await asyncio.gather(*(_start_part(ctx, process) for process in launch.processes))
+    again = relaunch(ctx.deployment, instance) if ctx.deployment.engine.persist else None
+    units = await asyncio.gather(*(_start_part(ctx, process, again) for process in launch.processes))
     ctx.launches[instance.name] = launch
     return {
         "generation": launch.generation,
@@ -29,7 +31,7 @@ async def start(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     }
 
 
-async def _start_part(ctx: RunContext, process: Process) -> UnitStatus:
+async def _start_part(ctx: RunContext, process: Process, again: Relaunch | None) -> UnitStatus:
     spec = UnitSpec(
         labels=process.labels,
         argv=process.argv,
@@ -40,6 +42,8 @@ async def _start_part(ctx: RunContext, process: Process) -> UnitStatus:
         paths=process.paths,
         address=process.address,
         ports=process.ports,
+        user=ctx.deployment.engine.user,
+        relaunch=again,
     )
     supervisor = ctx.cluster.engines[process.node]
     async with ctx.start_turn(process.node):
