@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
 
 GRACE_S = 0.5  # from SIGKILL until a process counts as one that cannot be killed; from its end until its pipes do
-ROOT_MARGIN_S = 1.0  # the deadline on root's side comes first: it can kill the tool, and we only what started it
+ROOT_MARGIN_S = 1.0  # root's own deadline comes first: it can kill the tool, and we only what started it
 BY_TIMEOUT = (124, 137, -9)  # the status of `timeout` that killed what it ran
 STDERR_BYTES = 16 << 10
 RUNAWAY_BYTES = 64 << 20  # more output than this ends the tool: nothing we run has so much to say
@@ -79,9 +79,12 @@ class Tool:
             self.item["refused"] = "not found"
             self.done = True
             return
-        argv = [program, *self.command["argv"][1:]]
-        if self.as_root:  # the login cannot kill what runs as root, so its deadline runs as root too
-            argv = ["sudo", "-n", "--", "timeout", "-s", "KILL", "%g" % self.command["timeout_s"], *argv]
+        # A deadline beside ours: the login cannot kill what runs as root, and we may be killed before we kill anything.
+        margin_s = 0.0 if self.as_root else ROOT_MARGIN_S
+        argv = ["timeout", "-s", "KILL", "%g" % (self.command["timeout_s"] + margin_s), program]
+        argv += self.command["argv"][1:]
+        if self.as_root:
+            argv = ["sudo", "-n", "--", *argv]
         try:
             self.process = subprocess.Popen(
                 argv,
