@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-PARTS = ("registrar_wire_on_node.py", "registrar_gate_on_node.py", "registrar.py")
+PARTS = ("registrar_wire_on_node.py", "registrar_gate_on_node.py", "registrar_log_on_node.py", "registrar.py")
 _OWN_IMPORT = "from pdctl."
 
 

@@ -2,7 +2,7 @@
 
     python3 registrar.py --members members.json --state state.json
 
-Stdlib only, Python 3.6 syntax; shipped as one file together with its two `registrar_*_on_node.py` parts (`units.py`).
+Stdlib only, Python 3.6 syntax; shipped as one file together with its three `registrar_*_on_node.py` parts (`units.py`).
 pdctl replaces the members file atomically; once a second the registrar tells the router about every member in it (mode
 `ttl`: vllm-router's ZeroMQ discovery; mode `admin`: the router's own list of workers is reconciled) and writes
 `state.json`. A lower lease epoch, or a broken file, changes nothing: the last good set stays in force, across restarts
@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from pdctl.routers.registrar_gate_on_node import Health, Poller, choose_withheld
+from pdctl.routers.registrar_log_on_node import Log
 from pdctl.routers.registrar_wire_on_node import FAILURES, Json, announce, http, registration
 
 SCHEMA = 1
@@ -135,6 +136,7 @@ class Registrar:
         self._router = (False, time.time(), "not tried yet")
         self._withheld: Set[str] = set()
         self._alerts: List[str] = []
+        self._log = Log()
         before = read_json(state)
         told = before["members"] if before.get("schema") == SCHEMA else []
         self._ill = {(member["name"], member["generation"]) for member in told if member["why"].startswith("withheld")}
@@ -227,6 +229,7 @@ class Registrar:
             "alerts": ([self._roster.trouble] if self._roster.trouble else []) + self._alerts,
         }
         write_atomically(self._state, state)
+        self._log.tell(state, now)
 
     def _member(self, member: Json, now: float) -> Json:
         name = member["name"]
