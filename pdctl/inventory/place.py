@@ -9,9 +9,11 @@ import getpass
 from pathlib import Path
 
 from pdctl.inventory.load import Inventory
+from pdctl.inventory.rules_checks import thresholds
 from pdctl.inventory.schema import InventorySpec, NodeSection
 from pdctl.inventory.sections import SshSection
 from pdctl.inventory.slots import merged_args, merged_env, slots_of
+from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import (
     Budgets,
     Deployment,
@@ -57,6 +59,7 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         digest=inventory.digest,
         state_dir=spec.state_dir,
         docker=DockerSpec(spec.docker.host_rdma, spec.docker.mounts),
+        checks=_checks(spec),
     )
 
 
@@ -112,6 +115,13 @@ def _pool(spec: InventorySpec, name: str) -> PoolSpec:
         args=merged_args(spec.engine.args, pool.args),
         env=merged_env(spec.engine.env, pool.env),
         min_instances=pool.min_instances,
+    )
+
+
+def _checks(spec: InventorySpec) -> CheckPolicy:
+    checks = spec.checks
+    return CheckPolicy(
+        dict(checks.unknown), dict(checks.severity), dict(checks.pinned), thresholds(checks.thresholds), checks.gate
     )
 
 

@@ -10,6 +10,7 @@ from pdctl.inventory.scalars import DataAddress, EnvName, Gpus, Host, Name, Port
 from pdctl.inventory.sections import (
     Args,
     BudgetsSection,
+    ChecksSection,
     DockerSection,
     EngineSection,
     Env,
@@ -100,6 +101,7 @@ class InventorySpec(Section):
     pools: dict[Name, PoolSection] = Field(description="The pools, by name.")
     nodes: dict[Name, NodeSection] = Field(description="The nodes, by name.")
     budgets: BudgetsSection = Field(default_factory=BudgetsSection, description="Time budgets.")
+    checks: ChecksSection = Field(default_factory=ChecksSection, description="What is expected of healthy nodes.")
 
 
 def schema_json() -> dict[str, Any]:

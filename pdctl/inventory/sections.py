@@ -20,6 +20,7 @@ from pdctl.inventory.scalars import (
     Text,
     Version,
 )
+from pdctl.model.check_policy import SeverityIs, UnknownIs
 from pdctl.model.role import Connector, EngineKind, RouterKind, SupervisorKind, TransferMode
 
 Args = dict[ArgName, Flag]
@@ -143,6 +144,29 @@ class DockerSection(Section):
         strict=False,
         description="More of the node's directories: /on/node, or /on/node:/in/container, with :rw to let containers "
         "write.",
+    )
+
+
+class ChecksSection(Section):
+    """What `pdctl check` expects, and what may keep a slot from serving."""
+
+    gate: bool | None = Field(
+        None, description="Check nodes before `up` starts anything there. Default: yes, but for simulated engines."
+    )
+    unknown: dict[Text, Annotated[UnknownIs, _LAX]] = Field(
+        default_factory=dict,
+        description="What counts as what when it cannot be found out, by check or glob (`gpu.*`): block, warn, ignore.",
+    )
+    severity: dict[Text, Annotated[SeverityIs, _LAX]] = Field(
+        default_factory=dict, description="A check's own severity instead of ours: block, warn, info or off."
+    )
+    pinned: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="Versions that every node must have, by name; `pdctl check --list` names them.",
+    )
+    thresholds: dict[Text, float] = Field(
+        default_factory=dict,
+        description="Limits of checks, by name; `pdctl check --list` shows them with their defaults.",
     )
 
 

@@ -87,12 +87,14 @@ class Thresholds:
 class CheckPolicy:
     """The operator's decisions. `unknown` and `severity` are keyed by check ids or globs ("gpu.*"): an exact id goes
     before any glob, a longer glob before a shorter one. `pinned`: versions by name ("rocm", "kernel", "gpu.driver").
+    `gate`: whether `up` checks nodes before it starts anything there; None: where engines are real ones.
     """
 
     unknown: Mapping[str, UnknownIs] = field(default_factory=dict)
     severity: Mapping[str, SeverityIs] = field(default_factory=dict)
     pinned: Mapping[str, str] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    gate: bool | None = None
 
     def unknown_override(self, check: str) -> UnknownIs | None:
         """What the inventory says of an unknown of this check; None: nothing."""

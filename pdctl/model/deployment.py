@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.role import Connector, EngineKind, Role, RouterKind, SupervisorKind, TransferMode
 
 ArgValue: TypeAlias = str | int | float | bool | None
@@ -251,6 +252,7 @@ class Deployment:
     digest: str
     state_dir: str | None = None
     docker: DockerSpec = DockerSpec()
+    checks: CheckPolicy = field(default_factory=CheckPolicy)
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises KeyError."""
