@@ -159,8 +159,8 @@ def _slots(deployment: Deployment, node: str, situation: Situation) -> list[Slot
     return found
 
 
-VLLM_UTILIZATION = 0.9
-"""vLLM's default of --gpu-memory-utilization (vLLM 0.33 config/cache.py)."""
+VLLM_UTILIZATION = 0.92
+"""vLLM's default of --gpu-memory-utilization (vLLM 0.32 config/cache.py)."""
 
 
 def _utilization(pool: PoolSpec) -> float:
