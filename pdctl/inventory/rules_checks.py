@@ -1,4 +1,4 @@
-"""Rules on `checks`: thresholds that exist, with numbers that make sense. Which checks there are, only `health` knows."""
+"""Rules on `checks`: thresholds that exist, and numbers that make sense. Which checks there are, `health` knows."""
 
 from __future__ import annotations
 
