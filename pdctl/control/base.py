@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import platformdirs
 
+from pdctl.control.clock import utc
 from pdctl.control.lease import Applied
 from pdctl.errors import StaleBase
 from pdctl.model.deployment import Deployment
@@ -47,8 +47,13 @@ def check_base(deployment: Deployment, applied: Applied | None, base: str | None
     """Raises StaleBase if the cluster was last applied from an inventory that is neither ours nor our base."""
     if applied is None or adopt or applied.digest in (deployment.digest, base):
         return
-    when = datetime.fromtimestamp(applied.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if applied.trouble:
+        raise StaleBase(
+            f"which inventory was last applied to {deployment.cluster} is not known: {applied.trouble}",
+            hint="`pdctl events` tells who changed what; `pdctl up --adopt` applies yours, and mends the record",
+        )
     raise StaleBase(
-        f"{applied.author} applied another inventory to {deployment.cluster} on {when}, which yours is not based on",
+        f"{applied.author} applied another inventory to {deployment.cluster} on {utc(applied.at)}, which yours is not "
+        "based on",
         hint="merge that change into your file, or apply yours over it with `pdctl up --adopt`",
     )

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Protocol
+
+
+def utc(at: object, fmt: str = "%Y-%m-%d %H:%M UTC") -> str:
+    """A Unix time in words, of a record that may be damaged: `unknown time` where it holds none."""
+    if isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at):
+        with suppress(OverflowError, ValueError, OSError):
+            return datetime.fromtimestamp(at, UTC).strftime(fmt)
+    return "unknown time"
 
 
 class Clock(Protocol):

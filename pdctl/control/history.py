@@ -16,14 +16,18 @@ DEADLINE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What lies on the lease node: journal entries, oldest first, and the last applied inventory if there is one."""
+    """What lies on the lease node: journal entries, oldest first, and the last applied inventory if there is one.
+
+    `damaged` counts lines of the journal that are no entries: what they told is not known.
+    """
 
     entries: tuple[dict[str, Any], ...]
     applied: Applied | None
+    damaged: int = 0
 
 
 async def record(cluster: Cluster, lines: int) -> Record:
-    """The last `lines` of the journal, without lines that are no entries, and what was last applied.
+    """The last `lines` of the journal, and what was last applied.
 
     Raises NodeError's kinds where the lease node cannot be asked.
     """
@@ -31,8 +35,10 @@ async def record(cluster: Cluster, lines: int) -> Record:
     payload = {"root": state_root(deployment), "cluster": deployment.cluster, "lines": lines}
     program = NodeProgram.packaged("pdctl.control", "record_on_node.py")
     answer = await run_program(cluster.lease_shell, program, payload, deadline_s=DEADLINE_S)
-    entries = (_entry(line) for line in answer["lines"])
-    return Record(tuple(entry for entry in entries if entry is not None), parse_applied(_entry(answer["applied"])))
+    found = [_entry(line) for line in answer["lines"]]
+    entries = tuple(entry for entry in found if entry is not None)
+    applied = None if answer["applied"] is None else parse_applied(_entry(answer["applied"]) or {})
+    return Record(entries, applied, damaged=len(found) - len(entries))
 
 
 def unfinished(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

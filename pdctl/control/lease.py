@@ -42,12 +42,16 @@ _BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The inventory that the cluster was last brought up from: who, when, and its whole text (it holds no secret)."""
+    """The inventory that the cluster was last brought up from: who, when, and its whole text (it holds no secret).
+
+    `trouble`: why the rest is not known; its record is there and cannot be read.
+    """
 
     digest: str
     author: str
     at: float
     text: str
+    trouble: str = ""
 
 
 class Lease(Protocol):
@@ -105,7 +109,8 @@ class HeldLease:
         await self._say({"journal": dict(entry)})
 
     async def record(self, applied: Applied) -> None:
-        await self._say({"applied": asdict(applied)})
+        known = {name: value for name, value in asdict(applied).items() if name != "trouble"}
+        await self._say({"applied": known})
 
     async def _say(self, message: dict[str, Any]) -> None:
         if self._lost.done():
@@ -234,8 +239,13 @@ def _held(holder: Mapping[str, Any]) -> LeaseHeld:
     )
 
 
-def parse_applied(raw: Mapping[str, Any] | None) -> Applied | None:
-    """The record of the last applied inventory; None where nothing was ever applied."""
-    if not raw:
+def parse_applied(raw: object) -> Applied | None:
+    """The record of the last applied inventory; None where nothing was ever applied, which a damaged record is not."""
+    if raw is None:
         return None
-    return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]))
+    try:
+        if not isinstance(raw, Mapping):
+            raise TypeError("no mapping")
+        return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]))
+    except (KeyError, TypeError, ValueError):
+        return Applied("", "?", 0.0, "", trouble="its record on the lease node is damaged")

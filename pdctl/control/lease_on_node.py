@@ -34,6 +34,12 @@ def read_json(path: str, default: Any) -> Any:
         return default
 
 
+def read_applied(root: str) -> Any:
+    """What was last applied; None only where there is no such record: one that cannot be read is not none."""
+    path = os.path.join(root, "applied.json")
+    return read_json(path, {}) if os.path.lexists(path) else None
+
+
 def write_json(path: str, obj: Any) -> None:
     temp = "%s.%d" % (path, os.getpid())
     with open(temp, "w") as file:
@@ -138,7 +144,7 @@ def main() -> None:
         return
     epoch = highest_epoch(root) + 1
     write_json(os.path.join(root, "lease.json"), {"epoch": epoch, "holder": hello["holder"], "since": time.time()})
-    say({"ok": True, "epoch": epoch, "applied": read_json(os.path.join(root, "applied.json"), None)})
+    say({"ok": True, "epoch": epoch, "applied": read_applied(root)})
     serve(lines, lock, epoch, float(hello["timeout_s"]))
 
 

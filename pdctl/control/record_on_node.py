@@ -1,7 +1,7 @@
 """The cluster's record on the lease node: the last lines of its journal, and the last applied inventory.
 
 Stdlib only, Python >= 3.6. Payload: {"root": directory or null, "cluster", "lines"}. Reply: {"lines": [text, ...],
-"applied": text}, both empty where nothing was ever recorded.
+"applied": text or null}, no lines and null where nothing was ever recorded.
 """
 
 import os
@@ -23,6 +23,7 @@ def tail(path: str, lines: int) -> "list[str]":
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - MOST_BYTES))
             found = file.read().decode("utf-8", "replace").splitlines()
+            found = found[1:] if size > MOST_BYTES else found  # its first line may have been cut
     except FileNotFoundError:
         return []
     return found[-lines:] if lines else []
@@ -32,8 +33,8 @@ def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
     lines = tail(os.path.join(directory, "journal.ndjson"), payload["lines"])
     try:
-        with open(os.path.join(directory, "applied.json"), encoding="utf-8") as file:
+        with open(os.path.join(directory, "applied.json"), encoding="utf-8", errors="replace") as file:
             applied = file.read()
     except FileNotFoundError:
-        applied = ""
+        applied = None
     return {"lines": lines, "applied": applied}

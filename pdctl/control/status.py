@@ -20,10 +20,11 @@ from pdctl.model.events import plain
 from pdctl.model.observed import Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
-from pdctl.plan.standing import Standing, stand
+from pdctl.plan.standing import NOT_RUNNING, Standing, stand
 from pdctl.plan.steps import REGISTRAR, ROUTER
 
 PROBE_S = 3.0
+UNSEEN = "it failed, and left no evidence of how"
 
 
 class State(StrEnum):
@@ -195,9 +196,12 @@ def _membership_unknown(observed: Observed) -> bool:
 async def _ended(
     cluster: Cluster, instance: Instance, unit: UnitStatus | None, reason: str
 ) -> tuple[State, str, tuple[str, ...]]:
-    """An engine that ended unasked has failed, whatever status it ended with."""
-    if unit is None or unit.exit is None:
-        return State.DOWN, reason, ()
+    """An engine that ended unasked has failed, whatever status it ended with. Of one that is not there is no more to
+    say than that."""
+    if unit is None:
+        return State.DOWN, "" if reason == NOT_RUNNING else reason, ()
+    if unit.exit is None:
+        return (State.FAILED, UNSEEN, ()) if unit.state is UnitState.FAILED else (State.DOWN, reason, ())
     if unit.exit.requested and unit.state is not UnitState.FAILED:
         return State.DOWN, reason, unit.exit.last_lines
     found = await autopsy(cluster.engines[instance.leader.node], unit, unit.exit)
@@ -231,12 +235,13 @@ def _service(cluster: Cluster, observed: Observed, name: str) -> UnitView:
     if trouble is not None:
         state, why = State.UNKNOWN, trouble.cause
     elif unit is None:
-        state, why = State.DOWN, "not running"
+        state, why = State.DOWN, ""
     elif unit.state is UnitState.RUNNING:
         state, why = State.RUNNING, ""
     else:
         state = _service_state(unit)
-        why = unit.exit.cause if unit.exit else "its state could not be read" if state is State.UNKNOWN else ""
+        unseen = {State.UNKNOWN: "its state could not be read", State.FAILED: UNSEEN}
+        why = unit.exit.cause if unit.exit else unseen.get(state, "")
     return UnitView(
         name,
         node,

@@ -10,6 +10,9 @@ from pdctl.model.deployment import Instance
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState, UnitStatus
 
+NOT_RUNNING = "not running"
+"""The reason where there is none: no unit of it is there."""
+
 
 class Standing(StrEnum):
     """`serving`: runs as wanted and is a member. `unregistered`: runs as wanted, is no member (may still load)."""
@@ -93,4 +96,5 @@ def _why_down(units: list[tuple[str, UnitStatus | None]]) -> str:
     for _, unit in units:
         if unit is not None and unit.exit is not None:
             return f"not running ({unit.exit.cause})"
-    return "not running"
+    failed = any(unit is not None and unit.state is UnitState.FAILED for _, unit in units)
+    return "failed, and left no evidence of how" if failed else NOT_RUNNING

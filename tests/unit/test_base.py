@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pdctl.control.base import BaseRecord, check_base
-from pdctl.control.lease import Applied
+from pdctl.control.lease import Applied, parse_applied
 from pdctl.errors import StaleBase
 from tests.unit.deployments import r1_2p3d
 
@@ -37,6 +37,20 @@ def test_an_older_base_is_refused_and_says_who_and_when(base: str | None) -> Non
     ) as e:
         check_base(R1, THEIRS, base, adopt=False)
     assert "--adopt" in e.value.hint
+
+
+def test_a_damaged_record_of_what_was_applied_is_no_licence_to_go_on() -> None:
+    damaged = parse_applied({"at": "yesterday"})
+    with pytest.raises(StaleBase, match="is not known: its record on the lease node is damaged") as e:
+        check_base(R1, damaged, None, adopt=False)
+    assert "--adopt" in e.value.hint
+    check_base(R1, damaged, None, adopt=True)
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e300, -1e300])
+def test_a_time_that_is_none_is_said_to_be_unknown(at: float) -> None:
+    with pytest.raises(StaleBase, match="on unknown time"):
+        check_base(R1, replace(THEIRS, at=at), None, adopt=False)
 
 
 def test_the_record_survives_and_is_the_clusters_own(tmp_path: Path) -> None:

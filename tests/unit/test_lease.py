@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -218,7 +217,21 @@ async def test_the_applied_inventory_is_remembered(root: str) -> None:
         await held.record(applied)
     async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
         assert held.applied == applied
-    assert json.loads((Path(root) / CLUSTER / "applied.json").read_text()) == asdict(applied)
+    kept = json.loads((Path(root) / CLUSTER / "applied.json").read_text())
+    assert kept == {"digest": "d1g3st", "author": "kim@laptop", "at": 1_800_000_000.5, "text": "version: 1\n# ü\n"}
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"digest": "d", "author": "a", "at": "x", "text": ""}'])
+async def test_a_damaged_record_of_the_applied_inventory_is_unknown_and_not_none(root: str, damage: str) -> None:
+    directory = Path(root) / CLUSTER
+    directory.mkdir(parents=True)
+    (directory / "applied.json").write_text(damage)
+    async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
+        assert held.applied is not None
+        assert "damaged" in held.applied.trouble
+        await held.record(Applied("d", "a", 1.0, ""))
+    async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
+        assert held.applied == Applied("d", "a", 1.0, "")
 
 
 async def test_its_files_are_the_operators_alone(root: str) -> None:

@@ -157,6 +157,7 @@ async def test_a_registrar_that_does_not_run_registers_nobody() -> None:
         (UnitState.EXITED, STOPPED, State.DOWN),
         (UnitState.EXITED, replace(STOPPED, requested=False), State.FAILED),
         (UnitState.FAILED, ExitEvidence(1, None, 1.0, requested=False), State.FAILED),
+        (UnitState.FAILED, None, State.FAILED),
     ],
 )
 async def test_a_service_in_every_state_of_its_unit(
@@ -166,8 +167,24 @@ async def test_a_service_in_every_state_of_its_unit(
     made.state(ROUTER, state, exit_)
     found = await shown(made)
     view = by_name(found)[ROUTER]
-    assert (view.state, view.why != "") == (expected, exit_ is not None or expected is State.UNKNOWN)
+    assert (view.state, view.why != "") == (expected, exit_ is not None or expected in (State.UNKNOWN, State.FAILED))
     assert found.serving is {State.RUNNING: True, State.UNKNOWN: None}.get(expected, False)
+
+
+async def test_an_engine_that_failed_without_evidence_has_failed() -> None:
+    made = scene()
+    made.state(f"{LAST}.all.0", UnitState.FAILED, None)
+    view = by_name(await shown(made))[f"{LAST}.all.0"]
+    assert (view.state, view.why) == (State.FAILED, "it failed, and left no evidence of how")
+
+
+async def test_a_stopped_cluster_says_down_and_no_more() -> None:
+    made = scene()
+    made.members = None
+    for units in made.units.values():
+        units.clear()
+    found = await shown(made)
+    assert {(view.state, view.why) for view in by_name(found).values()} == {(State.DOWN, "")}
 
 
 @pytest.mark.parametrize(

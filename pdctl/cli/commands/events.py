@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read
+from pdctl.control.clock import utc
 from pdctl.control.history import record, unfinished
 from pdctl.control.opened import Opened
 
@@ -22,19 +22,27 @@ def command(options: Globals, lines: int) -> int:
     """Who changed what, when, and how it ended: the journal that lies on the lease node."""
 
     async def act(opened: Opened) -> int:
-        entries = (await record(opened.cluster, lines)).entries
+        found = await record(opened.cluster, lines)
+        entries = found.entries
         for entry in entries:
-            click.echo(json.dumps(entry) if options.json else _line(entry))
+            click.echo(json.dumps(entry) if options.json else line(entry))
         if not options.json:
             for entry in unfinished(entries):
                 click.echo(f"unfinished: {entry.get('action')} of {entry.get('subject')} in run {entry.get('run')}")
+        if found.damaged:
+            click.echo(f"? {found.damaged} damaged lines of the journal: what they told is not known", err=True)
         return 0
 
     return read(options, act)
 
 
-def _line(entry: dict[str, Any]) -> str:
-    at = datetime.fromtimestamp(float(entry.get("ts", 0)), UTC).strftime("%Y-%m-%d %H:%M:%S")
-    words = [at, str(entry.get("operator", "?")), f"[{entry.get('run', '?')}]", str(entry.get("event", "?"))]
+def line(entry: dict[str, Any]) -> str:
+    """An entry in words; what is damaged or missing of it is `?`, or an unknown time."""
+    words = [
+        utc(entry.get("ts"), "%Y-%m-%d %H:%M:%S"),
+        str(entry.get("operator", "?")),
+        f"[{entry.get('run', '?')}]",
+        str(entry.get("event", "?")),
+    ]
     words += [str(entry[key]) for key in ("action", "subject", "command", "cause", "reason", "text") if entry.get(key)]
     return one_line(" ".join(words))
