@@ -84,10 +84,15 @@ class Scanner:
         return Scan(samples, damaged)
 
     def series(self, head: str) -> Series | None:
-        """The series of a line that begins so; None where it is none of the chosen ones, or no plain line."""
+        """The series of a line that begins so; None where it is none of the chosen ones, or cannot be read."""
         known = self._known.get(head, _NEW)
         found = self._learn(head) if known is _NEW else known
-        return None if found is _ODD_LINE else found
+        if found is not _ODD_LINE:
+            return found
+        try:
+            return next((series for series, _ in self._odd(f"{head} 0")), None)
+        except ValueError:
+            return None
 
     def _learn(self, head: str) -> Series | None:
         """What a line that begins so is: a series, one of no interest (None), or no plain line."""

@@ -1,0 +1,53 @@
+"""The router's figures, from its own metrics and from what is known of its unit and of the members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pdctl.model.figure import Fig, Figure
+from pdctl.model.reading import Unknown
+from pdctl.model.snapshot import WINDOWS_S, RouterFigures, Vital
+from pdctl.telemetry.instance import STALE_TICKS
+from pdctl.telemetry.meter import Meter
+
+
+@dataclass(slots=True)
+class RouterSight:
+    """What is known besides metrics. `members`: by instance name, whether it is registered; `members_s`: when that was
+    learnt, on the builder's clock; `heard_s`: when metrics last came."""
+
+    vital: Vital = Vital.UNKNOWN
+    why: str = ""
+    members: Mapping[str, bool] = field(default_factory=dict)
+    members_s: float | None = None
+    heard_s: float | None = None
+
+
+def router_figures(sight: RouterSight, meter: Meter, now_s: float, interval_s: float) -> RouterFigures:
+    """The router now. It prints no metrics before its first request: then there is nothing in hand, and no rate."""
+    age_s = None if sight.heard_s is None else now_s - sight.heard_s
+    stale = age_s is None or age_s > STALE_TICKS * interval_s
+    tally = None if stale else meter.tally(float(WINDOWS_S[0]))
+    silent = Unknown("the router shows no metrics" if age_s is None else f"no metrics for {age_s:.0f} s")
+    requests: Fig = silent
+    errors: dict[str, Fig] = {}
+    if tally is not None and age_s is not None:
+        rate = tally.rate("requests") if ("requests", "") in tally.counters else None
+        requests = silent if rate is None else Figure.exact(rate, age_s)
+        errors = {kind: Figure.exact(rate, age_s) for kind, rate in tally.rates("errors").items()}
+    return RouterFigures(
+        vital=sight.vital,
+        why=sight.why,
+        requests=requests,
+        errors=errors,
+        pending=silent if stale else _sum(meter, "pending", age_s or 0.0),
+        active=silent if stale else _sum(meter, "active", age_s or 0.0),
+        members=sight.members,
+        membership_age_s=None if sight.members_s is None else now_s - sight.members_s,
+    )
+
+
+def _sum(meter: Meter, key: str, age_s: float) -> Fig:
+    values = [value for (family, _), value in meter.gauges.items() if family == key]
+    return Figure.exact(sum(values), age_s) if values else Figure.exact(0.0, age_s, note="none was ever counted")
