@@ -23,6 +23,7 @@ COMMANDS = {
     "schema": "print the inventory's JSON Schema, for editors",
     "render": "print what would be started: argv, environment, ports; touches no network",
     "trust": "show and pin the nodes' host keys",
+    "check": "are the nodes fit to serve: GPUs, driver, host, RDMA, with evidence",
     "plan": "say what `up` would do, and why",
     "up": "make the cluster what the inventory says",
     "status": "show what runs, what is registered, and what died of what",

@@ -114,6 +114,20 @@ class Collecting:
         name = tool.command["id"]
         self.items[name] = tool.item
         self.has_data[name] = tool.brought_data()
+        if tool.item.get("timed_out"):
+            self._give_up(tool.command["argv"][0])
+
+    def _give_up(self, program: str) -> None:
+        """A program that hung once is not asked again: ten calls of it would cost ten deadlines."""
+        for tool in self.running:
+            if tool.command["argv"][0] == program and not tool.killed:
+                tool.item["timed_out"] = True
+                tool.kill()
+        for command in list(self.waiting):
+            if command["argv"][0] == program:
+                self.waiting.remove(command)
+                self.items[command["id"]] = {"argv": command["argv"], "refused": "not run: %s hangs" % program}
+                self.has_data[command["id"]] = False
 
     def _read(self, reader: Reader) -> None:
         results, ended = reader.take()

@@ -130,8 +130,8 @@ def _targeted(targets: Targets) -> tuple[Command, ...]:
     return tuple(found)
 
 
-def _amd_smi(name: str, *words: str, timeout_s: float = 15.0, as_root: bool = False) -> Command:
-    return Command(f"amd-smi.{name}", ("amd-smi", *words, "--json"), timeout_s=timeout_s, as_root=as_root)
+def _amd_smi(name: str, *words: str, as_root: bool = False) -> Command:
+    return Command(f"amd-smi.{name}", ("amd-smi", *words, "--json"), as_root=as_root)
 
 
 SUDO = Command("sudo", ("sudo", "-n", "true"), timeout_s=5.0)
@@ -149,8 +149,8 @@ JOURNAL = Command(
 )
 
 GPU_COMMANDS = (
-    _amd_smi("list", "list", timeout_s=10.0),  # first and shortest: how long it takes is a check of the driver
-    _amd_smi("version", "version", timeout_s=10.0),
+    _amd_smi("list", "list"),  # first and shortest: how long it takes is a check of the driver
+    _amd_smi("version", "version"),
     _amd_smi("metric", "metric", as_root=True),
     _amd_smi("static", "static", as_root=True),
     _amd_smi("firmware", "firmware"),
@@ -159,7 +159,7 @@ GPU_COMMANDS = (
     _amd_smi("topology", "topology"),
     _amd_smi("xgmi", "xgmi"),
     _amd_smi("ras-cper", "ras", "--cper", "--severity", "fatal", as_root=True),
-    Command("rocm-smi.all", ("rocm-smi", "-a", "--json"), timeout_s=15.0, unless="amd-smi.metric"),
+    Command("rocm-smi.all", ("rocm-smi", "-a", "--json"), unless="amd-smi.metric"),
     Command("rocminfo", ("rocminfo",)),
 )
 

@@ -94,6 +94,16 @@ async def test_a_hung_tool_costs_its_deadline_and_leaves_the_others_alone(tmp_pa
     await wait_until(lambda: not leaks.marked(nonce), 5.0, what="its processes are gone")
 
 
+async def test_a_tool_that_hung_once_is_not_asked_again(tmp_path: Path) -> None:
+    tool(tmp_path, "hangs", "sleep 3600")
+    calls = [Command(f"call{number}", ("hangs", str(number)), timeout_s=0.5 + 10 * number) for number in range(4)]
+    began = time.monotonic()
+    envelope = await collect(LocalShell("n1"), replace(only(tmp_path, *calls), jobs=2), now=time.time)
+    assert time.monotonic() - began < 5.0
+    assert [item.timed_out for item in envelope.items.values()].count(True) == 2
+    assert {item.refused for item in envelope.items.values() if not item.timed_out} == {"not run: hangs hangs"}
+
+
 async def test_what_a_tool_left_in_the_background_does_not_keep_us_and_does_not_stay(
     tmp_path: Path, nonce: str
 ) -> None:

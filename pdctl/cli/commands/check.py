@@ -1,0 +1,126 @@
+"""`pdctl check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import platformdirs
+
+from pdctl.cli.check_progress import progress
+from pdctl.cli.check_table import report_lines
+from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
+from pdctl.cli.session import read
+from pdctl.control.check import Checked, check, replay, save_all
+from pdctl.control.check_scope import nodes_in
+from pdctl.control.opened import Opened, read_deployment
+from pdctl.errors import UsageError
+from pdctl.health.finding import Verdict
+from pdctl.health.records import FileRecords
+from pdctl.inventory.select import select
+from pdctl.model.deployment import Deployment
+from pdctl.model.events import plain
+
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command("check")
+@click.argument("selectors", nargs=-1)
+@click.option("--save", "save_to", type=DIRECTORY, help="Keep what the nodes sent, raw: one file a node.")
+@click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
+@click.option("--list", "lists", is_flag=True, help="Show every check, what can be pinned, and the thresholds.")
+@click.pass_obj
+def command(
+    options: Globals, selectors: tuple[str, ...], save_to: Path | None, replay_from: Path | None, lists: bool
+) -> int:
+    """Are the nodes fit to serve: GPUs, driver, host, RDMA. Exit 1 when something keeps a slot from serving, 4 when
+    nothing does but a node could not be reached.
+
+    SELECTORS limit it to nodes, slots or @pools. Changes nothing on the nodes and leaves nothing there.
+    """
+    if lists:
+        return _list(options)
+    if replay_from is not None:
+        if save_to is not None:
+            raise UsageError("--save keeps what nodes send, and a replay asks none", hint="leave one of them out")
+        _, deployment = read_deployment(options.inventory)
+        return _show(options, deployment, replay(deployment, replay_from, scope=_scope(deployment, selectors)))
+
+    async def act(opened: Opened) -> int:
+        deployment = opened.deployment
+        scope = _scope(deployment, selectors)
+        records = FileRecords.of(deployment.cluster, Path(platformdirs.user_state_dir("pdctl")))
+        with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
+            checked = await check(opened.cluster, scope=scope, records=records, arrived=arrived)
+        if save_to is not None:
+            save_all(save_to, checked)
+        return _show(options, deployment, checked)
+
+    return read(options, act)
+
+
+def _scope(deployment: Deployment, selectors: tuple[str, ...]) -> frozenset[str] | None:
+    """Ids of the selected slots; None where nothing was selected: all of them."""
+    return frozenset(slot.id for slot in select(deployment, selectors).slots) if selectors else None
+
+
+def _show(options: Globals, deployment: Deployment, checked: Checked) -> int:
+    report = checked.report
+    if options.json:
+        say_json(options, "check", as_json(checked, passed=options.verbose), cluster=deployment.cluster)
+        return report.exit_code
+    for path, why in checked.unreadable.items():
+        click.echo(f"{path}: {why}", err=True)
+    for line in report_lines(report, took_s=checked.took_s, verbose=options.verbose):
+        click.echo(line)
+    return report.exit_code
+
+
+def as_json(checked: Checked, *, passed: bool) -> dict[str, Any]:
+    """The report as one JSON-able document; findings that passed only if asked for, their number always."""
+    report = checked.report
+    shown = [each for each in report.findings if passed or each.verdict is not Verdict.PASS]
+    return {
+        "exit_code": report.exit_code,
+        "took_s": round(checked.took_s, 3),
+        "nodes": list(report.nodes),
+        "unreachable": plain(report.unreachable),
+        "slots": [
+            {
+                "slot": slot.slot,
+                "node": slot.node,
+                "fitness": slot.fitness.value,
+                "checks": list(dict.fromkeys(finding.check for finding in slot.blockers)),
+            }
+            for slot in report.slots
+        ],
+        "findings": [{**plain(finding), "blocks": finding.blocks} for finding in shown],
+        "passed": sum(1 for each in report.findings if each.verdict is Verdict.PASS),
+    }
+
+
+def _list(options: Globals) -> int:
+    from dataclasses import fields
+
+    from pdctl.health.registry import REGISTRY
+    from pdctl.model.check_policy import Thresholds
+
+    rows = [
+        {"check": each.id, "severity": each.severity.value, "title": each.title, "reads": list(each.reads)}
+        for group in (REGISTRY.checks, REGISTRY.fleet, REGISTRY.traits, REGISTRY.figures)
+        for each in group
+    ]
+    ours = Thresholds()
+    limits = {each.name: getattr(ours, each.name) for each in fields(Thresholds)}
+    if options.json:
+        body = {"checks": rows, "pinned": list(REGISTRY.pins()), "thresholds": limits}
+        say_json(options, "checks", body, cluster="")
+        return 0
+    for row in rows:
+        click.echo(f"{row['check']:32} {row['severity']:6} {row['title']}")
+    click.echo(f"\ncan be pinned: {', '.join(REGISTRY.pins()) or 'nothing'}\n\nthresholds:")
+    for name, number in limits.items():
+        click.echo(f"  {name}: {number}")
+    return 0
