@@ -21,26 +21,29 @@ T = TypeVar("T")
 
 MAX_NAMED = 8  # nodes that one line names
 
+_BADNESS = {Verdict.PASS: 0, Verdict.UNKNOWN: 1, Verdict.FAIL: 2}
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How a pool's nodes differ in one thing. `majority` None: a tie. Values by node, those that are known."""
+    """How a pool's nodes differ in one thing. `values` by node, those that are known; `majority` None: a tie.
+
+    `sure`: it stays the majority whatever the nodes have whose value is not known. Only then is agreeing with it a
+    pass: to know less must never make a node look better.
+    """
 
     values: Mapping[str, str]
     majority: str | None
-
-    @property
-    def odd(self) -> tuple[str, ...]:
-        """Nodes that do not have the majority's value, in order; () in a tie."""
-        return tuple(node for node, value in self.values.items() if self.majority not in (None, value))
+    sure: bool
 
 
-def split(values: Mapping[str, str]) -> Split:
-    """The majority of `values` by node: more nodes have it than any other value."""
+def split(values: Mapping[str, str], unknown: int = 0) -> Split:
+    """The majority of `values` by node: more nodes have it than any other value. `unknown` nodes did not say."""
     ranked = Counter(values.values()).most_common(2)
-    if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
-        return Split(dict(values), None)
-    return Split(dict(values), ranked[0][0])
+    first = ranked[0][1] if ranked else 0
+    second = ranked[1][1] if len(ranked) == 2 else 0
+    majority = ranked[0][0] if first > second else None
+    return Split(dict(values), majority, first > second + unknown)
 
 
 def drift_check(trait: Trait) -> FleetCheck:
@@ -50,16 +53,20 @@ def drift_check(trait: Trait) -> FleetCheck:
 
 def _judge(trait: Trait, fleet: Fleet) -> Iterator[Word]:
     read = {node: readings_of(trait.read, facts) for node, facts in fleet.nodes.items()}
-    said: set[tuple[str, str]] = set()
     pinned = fleet.policy.pinned.get(trait.pin) if trait.pin else None
-    for members in (tuple(fleet.nodes),) if trait.whole_fleet else pools(fleet):
-        for key in sorted({key for node in members for key in read[node]}):
-            readings = {node: read[node][key] for node in members if key in read[node]}
-            words = _pinned(trait, key, readings, pinned) if pinned else _compared(trait, key, readings)
+    worst: dict[tuple[str, str], Word] = {}  # a node with slots in two pools is named once, for the worse of them
+    for members in (tuple(fleet.expected),) if trait.whole_fleet else pools(fleet):
+        for key in sorted({key for node in members for key in read.get(node, ())}):
+            readings = {node: read[node][key] for node in members if key in read.get(node, ())}
+            if pinned:
+                words = _pinned(trait, key, readings, pinned)
+            else:
+                words = _compared(trait, key, readings, unreached=len(members) - len(readings))
             for word in words:
-                if (word.node, key) not in said:  # a node with slots in two pools is named once
-                    said.add((word.node, key))
-                    yield word
+                before = worst.get((word.node, key))
+                if before is None or _BADNESS[word.verdict] > _BADNESS[before.verdict]:
+                    worst[word.node, key] = word
+    yield from worst.values()
 
 
 def readings_of(read: Callable[[NodeFacts], Mapping[str, Reading[T]]], facts: NodeFacts) -> Mapping[str, Reading[T]]:
@@ -73,10 +80,10 @@ def readings_of(read: Callable[[NodeFacts], Mapping[str, Reading[T]]], facts: No
 
 
 def pools(fleet: Fleet) -> tuple[tuple[str, ...], ...]:
-    """Names of the reached nodes of every pool, spares last; a node may be in several."""
+    """Names of the nodes of every pool, reached or not, spares last; a node may be in several."""
     found: dict[str, list[str]] = {}
-    for node in fleet.nodes:
-        for pool in sorted({slot.pool or "" for slot in fleet.expected[node].slots}, key=lambda name: (not name, name)):
+    for node, expected in fleet.expected.items():
+        for pool in {slot.pool or "" for slot in expected.slots}:
             found.setdefault(pool, []).append(node)
     return tuple(tuple(members) for _, members in sorted(found.items(), key=lambda item: (not item[0], item[0])))
 
@@ -100,27 +107,35 @@ def _pinned(trait: Trait, key: str, readings: Mapping[str, Reading[str]], pinned
         )
 
 
-def _compared(trait: Trait, key: str, readings: Mapping[str, Reading[str]]) -> Iterator[Word]:
+def _compared(trait: Trait, key: str, readings: Mapping[str, Reading[str]], *, unreached: int) -> Iterator[Word]:
     known = {node: reading for node, reading in readings.items() if isinstance(reading, Known)}
     for node, reading in readings.items():
         if isinstance(reading, Unknown):
             yield _unknown(key, node, reading, "as on the other nodes of its pool")
-    found = split({node: reading.value for node, reading in known.items()})
+    if len(readings) + unreached < 2:
+        return
+    found = split({node: reading.value for node, reading in known.items()}, len(readings) + unreached - len(known))
     for node, reading in known.items():
-        if len(known) < 2:
-            continue
-        tied = found.majority is None
-        odd = tied or node in found.odd
-        yield Word(
-            Verdict.FAIL if odd else Verdict.PASS,
-            reading.value,
-            _tie(found) if tied else f"{found.majority} ({_having(found, str(found.majority))})",
-            device=key,
-            evidence=(Evidence(reading.source, reading.value),),
-            fix=trait.fix if odd and not tied else "",
-            why="its pool's nodes differ and none is in the majority" if tied else "",
-            node=node,
-        )
+        word = _word(trait, key, node, reading, found)
+        if word is not None:
+            yield word
+
+
+def _word(trait: Trait, key: str, node: str, reading: Known[str], found: Split) -> Word | None:
+    """The word on one node whose value is known; None where there is nothing to be said of it."""
+    evidence = (Evidence(reading.source, reading.value),)
+    if found.majority is None:
+        why = "its pool's nodes differ and none is in the majority"
+        return Word(Verdict.FAIL, reading.value, _tie(found), key, evidence=evidence, why=why, node=node)
+    expected = f"{found.majority} ({_having(found, found.majority)})"
+    if reading.value != found.majority:
+        return Word(Verdict.FAIL, reading.value, expected, key, evidence=evidence, fix=trait.fix, node=node)
+    if found.sure:
+        return Word(Verdict.PASS, reading.value, expected, key, evidence=evidence, node=node)
+    if trait.severity is not Severity.BLOCK:
+        return None
+    why = "too few of the other nodes' values are known to compare with"
+    return Word(Verdict.UNKNOWN, reading.value, "as on the other nodes", key, evidence=evidence, why=why, node=node)
 
 
 def _unknown(key: str, node: str, reading: Unknown, expected: str) -> Word:

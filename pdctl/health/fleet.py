@@ -26,8 +26,11 @@ def fleet_of(
     baselines: Mapping[str, Baseline] | None = None,
 ) -> Fleet:
     """The fleet that `envelopes` (by node name) show. Envelopes of nodes out of scope or not in the deployment are
-    left out; a node in scope that has neither envelope nor trouble was not collected, and is said to be so."""
-    policy = policy or CheckPolicy()
+    left out; a node in scope that has neither envelope nor trouble was not collected, and is said to be so.
+
+    `policy` None: the inventory's own.
+    """
+    policy = policy or deployment.checks
     expected = expectations(deployment, policy, situation or Situation())
     known = baselines or {}
     nodes = {name: node_facts(name, envelopes[name], known.get(name)) for name in expected if name in envelopes}

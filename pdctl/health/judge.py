@@ -118,10 +118,10 @@ def _slot_verdicts(fleet: Fleet, findings: Iterable[Finding]) -> Iterator[SlotVe
         for slot in expected.slots:
             if not slot.judged:
                 continue
-            if name not in fleet.nodes:
-                yield SlotVerdict(slot.id, name, Fitness.UNKNOWN, trouble=fleet.unreachable.get(name))
-                continue
             blockers = tuple(finding for finding in blocking if slot.id in finding.slots)
+            if name not in fleet.nodes:
+                yield SlotVerdict(slot.id, name, Fitness.UNKNOWN, blockers, fleet.unreachable.get(name))
+                continue
             yield SlotVerdict(slot.id, name, _fitness(blockers), blockers)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
 from statistics import median
 
 from pdctl.health.check import Figure, Fleet, FleetCheck, Word
@@ -21,31 +23,43 @@ def outlier_check(figure: Figure) -> FleetCheck:
 
 def _judge(figure: Figure, fleet: Fleet) -> Iterator[Word]:
     read = {node: readings_of(figure.read, facts) for node, facts in fleet.nodes.items()}
+    fraction = fleet.policy.thresholds.outlier_fraction
     said: set[str] = set()
     for members in pools(fleet):
-        middle = pool_median({node: read[node] for node in members})
+        middle = pool_middle([read.get(node, {}) for node in members])
         for node in members:
-            if node in said:
+            if node not in read or node in said:
                 continue
             said.add(node)
             for device, reading in read[node].items():
-                word = _word(figure, node, device, reading, middle, fleet.policy.thresholds.outlier_fraction)
+                word = _word(figure, node, device, reading, middle, fraction)
                 if word is not None:
                     yield word
 
 
-def pool_median(read: Mapping[str, Mapping[str, Reading[float]]]) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """The median over a pool's nodes: of those that know their figure, and as high as it could be if the others knew
+    theirs (infinite where too few do). Only who is near the higher one passes: to know less must never look better."""
+
+    known: float
+    at_most: float
+
+
+def pool_middle(read: Sequence[Mapping[str, Reading[float]]]) -> Middle | None:
     """The median over nodes of each node's own median; None with fewer than three nodes that know their figure."""
     own = []
-    for devices in read.values():
+    for devices in read:
         known = [reading.value for reading in devices.values() if isinstance(reading, Known)]
         if known:
             own.append(median(known))
-    return median(own) if len(own) >= MIN_NODES else None
+    if len(own) < MIN_NODES:
+        return None
+    return Middle(median(own), median([*own, *[inf] * (len(read) - len(own))]))
 
 
 def _word(
-    figure: Figure, node: str, device: str, reading: Reading[float], middle: float | None, fraction: float
+    figure: Figure, node: str, device: str, reading: Reading[float], middle: Middle | None, fraction: float
 ) -> Word | None:
     if isinstance(reading, Unknown):
         evidence = (Evidence(reading.source),) if reading.source else ()
@@ -53,8 +67,13 @@ def _word(
         return Word(Verdict.UNKNOWN, "unknown", expected, device, (), evidence, why=reading.reason, node=node)
     if middle is None:
         return None
-    good = reading.value >= fraction * middle
     observed = f"{reading.value:.4g} {figure.unit}"
-    expected = f">= {fraction * middle:.4g} {figure.unit} ({fraction:g}x the median {middle:.4g} of its pool)"
-    verdict = Verdict.PASS if good else Verdict.FAIL
-    return Word(verdict, observed, expected, device, None, (Evidence(reading.source, observed),), node=node)
+    expected = (
+        f">= {fraction * middle.known:.4g} {figure.unit} ({fraction:g}x the median {middle.known:.4g} of its pool)"
+    )
+    evidence = (Evidence(reading.source, observed),)
+    if reading.value < fraction * middle.known:
+        return Word(Verdict.FAIL, observed, expected, device, None, evidence, node=node)
+    if reading.value >= fraction * middle.at_most:
+        return Word(Verdict.PASS, observed, expected, device, None, evidence, node=node)
+    return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pdctl.health import memory_budget
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
+from pdctl.health.checks import reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Registry:
 
 
 REGISTRY = Registry(
-    checks=(*memory_budget.CHECKS,),
-    fleet=(),
+    checks=(*reach.CHECKS, *memory_budget.CHECKS),
+    fleet=(*reach.FLEET_CHECKS,),
     traits=(),
     figures=(),
 )

@@ -57,8 +57,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """1: something blocks; 4: nothing does, but a node could not be reached; else 0."""
-        if self.blocking:
+        """1: something blocks; 4: nothing does but that a node could not be reached; else 0."""
+        if any(finding.subject.node not in self.unreachable for finding in self.blocking):
             return 1
         return 4 if self.unreachable else 0
 

@@ -49,6 +49,23 @@ def test_an_unknown_value_has_no_vote_and_is_no_agreement() -> None:
     assert by_node == {"mi300x-03": Verdict.PASS, "mi300x-04": Verdict.PASS, "mi300x-05": Verdict.UNKNOWN}
 
 
+def test_who_agrees_with_too_few_has_not_passed() -> None:
+    alone = fleet({"mi300x-01": {"image": "sha256:a"}, "mi300x-02": {}})
+    demanded = judge(alone, Registry(traits=(trait("image", Severity.BLOCK),)))
+    assert [finding.verdict for finding in demanded.findings] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
+    silent = judge(alone, Registry(traits=(trait("image"),)))
+    assert [finding.subject.node for finding in silent.findings] == ["mi300x-02"]
+
+
+def test_nodes_that_were_not_reached_have_no_vote_either() -> None:
+    two_of_three = fleet(versions("6.8", "6.8"))
+    assert {each.verdict for each in judge(two_of_three, Registry(traits=(trait("kernel"),))).findings} == {
+        Verdict.PASS
+    }
+    one_of_three = fleet(versions("6.8"))
+    assert judge(one_of_three, Registry(traits=(trait("kernel"),))).findings == ()
+
+
 def test_a_pinned_version_is_demanded_of_the_majority_too() -> None:
     policy = CheckPolicy(pinned={"kernel": "6.5"})
     found = failed(versions("6.8", "6.8", "6.5"), Registry(traits=(trait("kernel", pin="kernel"),)), policy)
