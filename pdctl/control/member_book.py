@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
 from pdctl.control.clock import Clock
@@ -33,6 +34,7 @@ class MemberBook:
         self._membership = membership
         self._members = dict(members)
         self._stale = frozenset(stale)
+        self._stale_left_at: float | None = None
         self._unreadable = unreadable
         self._epoch = epoch
         self._clock = clock
@@ -50,6 +52,20 @@ class MemberBook:
     def listed(self) -> frozenset[str]:
         """The members, and those that the file names although they run no more."""
         return self.names | self._stale
+
+    @property
+    def stale_left_at(self) -> float | None:
+        """When the file was first written without its stale names, by the run's clock; None if there were none."""
+        return self._stale_left_at
+
+    async def drop_stale(self) -> None:
+        """Take what runs no more off the list now, and not with the next change.
+
+        Does nothing where the list cannot be written now: the next change tries again, and says why not.
+        """
+        if self._stale:
+            with contextlib.suppress(NodeError):
+                await self._write()
 
     async def put(self, member: Member) -> None:
         """Add or replace one member and write the list. Raises NodeError's kinds; the old list then still stands."""
@@ -74,6 +90,8 @@ class MemberBook:
                 return
             covers = self._wanted
             await self._membership.replace(dict(self._members), epoch=self._epoch)
+            if self._stale:
+                self._stale_left_at = self._clock.monotonic()
             self._written, self._stale = covers, frozenset()
 
     async def until(self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float) -> None:

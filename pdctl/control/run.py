@@ -125,7 +125,9 @@ class Run:
         return MemberBook(cluster.membership, members, epoch, cluster.clock, stale=listed.keys() - members.keys())
 
     async def _prepare(self, ctx: RunContext, plan: Plan) -> None:
-        """Tell the board what runs and what will not come, before any step asks it."""
+        """Let the router begin to forget what died, and tell the board what runs and what will not come."""
+        if any(step.action is Action.PROVE_WHOLE for step in plan.steps):
+            await ctx.members.drop_stale()
         coming = {step.subject for step in plan.steps if step.action is Action.AWAIT_READY}
         for instance in ctx.deployment.instances:
             launch = launch_of_running(ctx.deployment, instance, ctx.observed)

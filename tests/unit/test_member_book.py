@@ -42,6 +42,9 @@ class Scripted:
         self.writes.append(sorted(members))
         self.epochs.append(epoch)
 
+    async def clear(self, *, epoch: int) -> None:
+        raise AssertionError("no book clears the list")
+
     async def seen(self) -> MembershipSeen:
         self.reads += 1
         await asyncio.sleep(0.1)
@@ -113,6 +116,36 @@ def test_who_runs_no_more_leaves_the_file_with_any_write_and_when_dropped() -> N
 
     virtual_time.run(story())
     assert file.writes == [["a"]]
+
+
+def test_who_runs_no_more_can_leave_at_once_and_when_that_was_is_kept() -> None:
+    file = Scripted()
+
+    async def story() -> None:
+        ours = book(file, "a", stale=("dead",))
+        await ours.drop_stale()
+        assert ours.stale_left_at == file.write_s
+        await ours.drop_stale()
+        await ours.put(member("b"))
+        assert ours.stale_left_at == file.write_s
+
+    virtual_time.run(story())
+    assert file.writes == [["a"], ["a", "b"]]
+
+
+def test_who_could_not_leave_at_once_leaves_with_the_next_change() -> None:
+    file = Scripted(broken=ConnectionLost("n1", "reset"))
+
+    async def story() -> None:
+        ours = book(file, "a", stale=("dead",))
+        await ours.drop_stale()
+        assert ours.listed == {"a", "dead"}
+        file.broken = None
+        await ours.put(member("b"))
+        assert ours.stale_left_at == 2 * file.write_s
+        assert ours.listed == {"a", "b"}
+
+    virtual_time.run(story())
 
 
 @pytest.mark.parametrize("error", [ConnectionLost("n1", "reset"), EpochRefused("n1", "epoch 9")])

@@ -13,6 +13,7 @@ from pdctl.model.deployment import Deployment
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitSpec
 from pdctl.plan.steps import Step
+from pdctl.routers.facts import router_facts
 from pdctl.routers.ports import local_address
 from pdctl.routers.units import registrar_unit, router_unit
 
@@ -62,8 +63,13 @@ async def _listens(ctx: RunContext) -> bool:
 
 
 async def prove_whole(ctx: RunContext, step: Step) -> Mapping[str, Any]:
-    """A completion through the router: the only proof that clients are served. Raises InstanceError."""
+    """A completion through the router: the only proof that clients are served. Raises InstanceError.
+
+    It begins when the router has forgotten what died before this run: until then it may still choose a dead member, and
+    one completion would not show it.
+    """
     _need_both_sides(ctx)
+    await _dead_are_forgotten(ctx, step)
     end = ctx.clock.monotonic() + PROVE_S
     last = "no answer"
     while True:
@@ -91,6 +97,13 @@ async def prove_whole(ctx: RunContext, step: Step) -> Mapping[str, Any]:
                 hint="look at `pdctl status` and `pdctl logs router`",
             )
         ctx.progress(step, last)
+        await ctx.clock.sleep(POLL_S)
+
+
+async def _dead_are_forgotten(ctx: RunContext, step: Step) -> None:
+    left_at, evict_s = ctx.members.stale_left_at, router_facts(ctx.deployment).evict_s
+    while ctx.router_runs and left_at is not None and ctx.clock.monotonic() < left_at + evict_s:
+        ctx.progress(step, "waiting for the router to forget what died")
         await ctx.clock.sleep(POLL_S)
 
 
