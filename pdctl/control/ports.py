@@ -56,6 +56,10 @@ class Membership(Protocol):
         """Write the whole list atomically. Raises EpochRefused if a newer operator has written it."""
         ...
 
+    async def clear(self, *, epoch: int) -> None:
+        """Remove the file and the registrar's word, once that is stopped for good. Raises as `replace` does."""
+        ...
+
     async def seen(self) -> MembershipSeen:
         """The registrar's state. Raises NodeError's kinds, or InstanceError if it does not run."""
         ...

@@ -11,6 +11,7 @@ from pdctl.control import secrets
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
+from pdctl.control.gate import Gate
 from pdctl.control.journal import JournaledEvents, Session
 from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
@@ -36,16 +37,18 @@ from pdctl.model.events import (
     StepProgress,
     StepSkipped,
 )
-from pdctl.model.observed import Observed
+from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import Action, Plan, Step
 
-MakePlan = Callable[[Observed, Applied | None], Plan]
+MakePlan = Callable[[Observed, Applied | None, Mapping[str, Trouble]], Plan]
+"""The plan for what was seen; the last are instances that must not be launched, with why."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One mutating run. `make_plan` decides from what was seen.
+    """One mutating run. `make_plan` decides from what was seen; with a `gate`, nodes are checked before it starts
+    anything there.
 
     With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
     one at its end, whatever failed, unless the operator stopped it.
@@ -61,6 +64,7 @@ class Run:
     base: BaseRecord | None = None
     inventory_text: str = ""
     needs_secrets: bool = True
+    gate: Gate | None = None
 
     async def go(self) -> int:
         """Do it. Returns the exit code; raises PdctlError only for what prevents the run as a whole."""
@@ -77,7 +81,9 @@ class Run:
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
             observed = await observe(self.cluster, claim=lease.epoch)
-            plan = self.make_plan(observed, lease.applied)
+            plan = self.make_plan(observed, lease.applied, {})
+            if self.gate is not None and (unfit := await self.gate.unfit(plan, observed, emit)):
+                plan = self.make_plan(observed, lease.applied, unfit)
             await self._announce(emit, observed, plan)
             tally = Tally()
             if plan.steps:
@@ -151,7 +157,7 @@ class Run:
         return watched
 
     def _handlers(self, ctx: RunContext) -> Mapping[Action, Handler]:
-        stopper = Stopper(ctx, now=self.now)
+        stopper = Stopper(ctx, now=self.now, for_good=self.command == "down")
         with_context = {
             Action.START_REGISTRAR: start_registrar,
             Action.START_ROUTER: start_router,

@@ -48,6 +48,10 @@ class NodeMembership:
         document = members_document(self._deployment, members, epoch=epoch, flip=self._flip)
         await self._run({"op": "write", "document": document})
 
+    async def clear(self, *, epoch: int) -> None:
+        """Remove the list and the registrar's word. Raises as `replace` does."""
+        await self._run({"op": "clear", "epoch": epoch})
+
     async def seen(self) -> MembershipSeen:
         """The registrar's state. Raises InstanceError where there is none that is fresh: unknown, never empty."""
         answer = await self._run({"op": "read"})

@@ -54,6 +54,9 @@ class Word:
     async def replace(self, members: Mapping[str, Member], *, epoch: int) -> None:
         raise AssertionError("status writes nothing")
 
+    async def clear(self, *, epoch: int) -> None:
+        raise AssertionError("status writes nothing")
+
     async def seen(self) -> MembershipSeen:
         if self.word is None:
             raise InstanceError(REGISTRAR, "its state cannot be read")

@@ -9,16 +9,18 @@ from typing import Any
 from pdctl.control.steps.context import RunContext
 from pdctl.errors import InstanceError
 from pdctl.model.unit import StopReport, unit_name
-from pdctl.plan.steps import Step
+from pdctl.plan.steps import REGISTRAR, Step
 from pdctl.supervisors.ports import Supervisor
 
 
 class Stopper:
-    """Stops engines. `now` skips the drain budget; `keep_evidence` leaves the ended units for `status` to show."""
+    """Stops engines, router and registrar. `now` skips the drain budget. `for_good`: nothing is started in their place,
+    so that the list of members goes with the registrar."""
 
-    def __init__(self, ctx: RunContext, *, now: bool = False) -> None:
+    def __init__(self, ctx: RunContext, *, now: bool = False, for_good: bool = False) -> None:
         self._ctx = ctx
         self._now = now
+        self._for_good = for_good
 
     async def engine(self, step: Step) -> Mapping[str, Any]:
         """Stop every part of an instance, or the stray unit of that name. Raises InstanceError if some survives."""
@@ -30,7 +32,7 @@ class Stopper:
 
     async def routing(self, step: Step) -> Mapping[str, Any]:
         """Stop the router or the registrar. The router drains its streams at SIGTERM."""
-        report = await self._one(self._ctx.cluster.routing, step.subject)
+        report = await self._one(self._ctx.cluster.routing, step.subject, clears=step.subject == REGISTRAR)
         self._ctx.stopped.add(step.subject)
         return _detail([report])
 
@@ -45,7 +47,7 @@ class Stopper:
                 return {name: node for name, node in nodes.items() if node in observed.nodes}
         return {step.subject: step.node}
 
-    async def _one(self, supervisor: Supervisor, name: str) -> StopReport:
+    async def _one(self, supervisor: Supervisor, name: str, *, clears: bool = False) -> StopReport:
         unit = unit_name(self._ctx.deployment.cluster, name)
         report = await supervisor.stop(unit, epoch=self._ctx.epoch, now=self._now)
         if not report.gone:
@@ -55,6 +57,8 @@ class Stopper:
                 f"SIGKILL did not end all of it: {left} survives",
                 hint="a process in uninterruptible sleep needs a reboot of the node",
             )
+        if clears and self._for_good:  # before its unit is forgotten: a `down` that is cut short here finds it again
+            await self._ctx.cluster.membership.clear(epoch=self._ctx.epoch)
         await supervisor.forget([unit], epoch=self._ctx.epoch)
         return report
 
