@@ -144,13 +144,15 @@ def unknown_kv(why: Unknown) -> KvTransfer:
 def _vital(engine: Engine, now_s: float, interval_s: float) -> tuple[Vital, str]:
     """The unit's word goes first where it says more than that the process runs; then what the scrapes say."""
     expected = engine.expected
-    if expected.vital in (Vital.DOWN, Vital.STARTING):
+    if expected.vital is Vital.DOWN:
         return expected.vital, expected.why
     if engine.stale(now_s, interval_s):
+        if expected.vital is Vital.STARTING and engine.heard_s is None:
+            return expected.vital, expected.why
         return Vital.STALE if engine.heard_s is not None else Vital.UNKNOWN, _silence(engine, engine.age_s(now_s))
     if engine.moved_s is not None and now_s - engine.moved_s >= HUNG_AFTER_S:
         return Vital.HUNG, f"work in hand and no engine step for {now_s - engine.moved_s:.0f} s"
-    return expected.vital, expected.why
+    return (Vital.UP if expected.vital is Vital.STARTING else expected.vital), expected.why
 
 
 def _silence(engine: Engine, age_s: float | None) -> str:

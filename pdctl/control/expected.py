@@ -1,0 +1,93 @@
+"""What telemetry should expect: the instances of the deployment as their units were last seen. Pure."""
+
+from __future__ import annotations
+
+from pdctl.model.deployment import Deployment, Instance
+from pdctl.model.observed import MembershipSeen, Observed
+from pdctl.model.snapshot import Vital
+from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.steps import ROUTER
+from pdctl.telemetry.instance import Expected
+from pdctl.telemetry.router import RouterSight
+
+_VITALS = {
+    UnitState.RUNNING: Vital.UP,
+    UnitState.STOPPING: Vital.DRAINING,
+    UnitState.EXITED: Vital.DOWN,
+    UnitState.FAILED: Vital.DOWN,
+    UnitState.ABSENT: Vital.DOWN,
+    UnitState.UNKNOWN: Vital.UNKNOWN,
+}
+
+
+def expected_instances(deployment: Deployment, observed: Observed) -> list[Expected]:
+    """One entry per instance of the deployment. A running engine that is no member may still be loading."""
+    return [_expected(instance, observed) for instance in deployment.instances]
+
+
+def metrics_targets(deployment: Deployment, observed: Observed) -> dict[str, dict[str, tuple[str, int, str]]]:
+    """By node, what to scrape there: (host, port, path) by instance name, of the engines whose leader runs."""
+    targets: dict[str, dict[str, tuple[str, int, str]]] = {name: {} for name in deployment.nodes}
+    for instance in deployment.instances:
+        unit = observed.unit(instance.leader.name)
+        if unit is None or unit.state not in (UnitState.RUNNING, UnitState.STOPPING) or not unit.endpoint:
+            continue
+        host, _, port = unit.endpoint.rpartition(":")
+        targets[instance.leader.node][instance.name] = (host.strip("[]"), int(port), "/metrics")
+    return targets
+
+
+def router_sight(observed: Observed, now_s: float) -> RouterSight:
+    """The router's unit and the members, as last seen."""
+    unit = observed.unit(ROUTER)
+    vital, why = (Vital.UNKNOWN, "its node cannot be asked") if observed.unreachable else (Vital.DOWN, "not running")
+    if unit is not None:
+        vital = _VITALS[unit.state]
+        why = "" if unit.state is UnitState.RUNNING else unit.exit.cause if unit.exit else unit.state.value
+    sight = RouterSight(vital, why)
+    take_membership(sight, observed.membership, now_s)
+    return sight
+
+
+def take_membership(sight: RouterSight, membership: MembershipSeen | None, now_s: float) -> None:
+    """Put the registrar's word into `sight`; None leaves what was known, which grows old."""
+    if membership is not None:
+        sight.members = {name: member.registered for name, member in membership.members.items()}
+        sight.members_s = now_s - membership.age_s
+
+
+def _expected(instance: Instance, observed: Observed) -> Expected:
+    unit = observed.unit(instance.leader.name)
+    vital, why = _vital(instance, unit, observed)
+    member: bool | None = None
+    if observed.membership is not None:
+        seen = observed.membership.members.get(instance.name)
+        member = seen is not None and seen.registered
+        if seen is not None and not seen.registered:
+            why = why or f"withheld from the router: {seen.why}"
+    if vital is Vital.UP and member is False:
+        vital = Vital.STARTING
+        why = why or "not registered"
+    return Expected(
+        name=instance.name,
+        node=instance.leader.node,
+        slot=instance.leader.slot,
+        pool=instance.pool,
+        role=instance.role,
+        generation=unit.labels.generation if unit is not None else 0,
+        vital=vital,
+        member=member,
+        why=why,
+    )
+
+
+def _vital(instance: Instance, unit: UnitStatus | None, observed: Observed) -> tuple[Vital, str]:
+    trouble = observed.unreachable.get(instance.leader.node)
+    if trouble is not None:
+        return Vital.UNKNOWN, f"{instance.leader.node}: {trouble.cause}"
+    if unit is None:
+        return Vital.DOWN, "not running"
+    vital = _VITALS[unit.state]
+    if vital is Vital.DOWN:
+        return vital, unit.exit.cause if unit.exit else unit.state.value
+    return vital, ""

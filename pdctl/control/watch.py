@@ -1,0 +1,133 @@
+"""`watch`: live telemetry of a cluster, one Snapshot per tick. Read-only, needs no lease.
+
+Engines are scraped on their nodes, one held program per node. Which engines there are is asked anew every half minute,
+and as soon as one falls silent; who is registered, every few seconds, from the registrar alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from pdctl.control.cluster import Cluster
+from pdctl.control.expected import expected_instances, metrics_targets, router_sight, take_membership
+from pdctl.control.observe import observe
+from pdctl.errors import EpochRefused, InstanceError, NodeError
+from pdctl.model.observed import Observed
+from pdctl.model.reading import Unknown
+from pdctl.model.role import Connector
+from pdctl.model.snapshot import Snapshot, Vital
+from pdctl.routers.ports import planned_ports
+from pdctl.telemetry.builder import ROUTER_TARGET, SnapshotBuilder
+from pdctl.telemetry.families import ENGINE_FAMILIES, ROUTER, scraped_names
+from pdctl.telemetry.kv_bytes import KvShape
+from pdctl.telemetry.node_feed import Heard
+from pdctl.telemetry.node_stream import NodeStream, Order
+from pdctl.telemetry.router import RouterSight
+
+LOOK_S: Final = 30.0
+LOOK_AGAIN_S: Final = 3.0
+"""How often the units are looked at: every half minute; sooner where an engine fell silent, but not more often."""
+MEMBERS_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """The running telemetry of one cluster; see `watching`."""
+
+    cluster: Cluster
+    builder: SnapshotBuilder
+    interval_s: float
+    wall: Callable[[], float] = time.time
+    looked_s: float = float("-inf")
+    sight: RouterSight = field(default_factory=RouterSight)
+    streams: dict[str, NodeStream] = field(default_factory=dict)
+    look_now: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """One every `interval_s`, until the caller stops. A slow caller gets the newest, never a queue."""
+        clock = self.cluster.clock
+        due = clock.monotonic()
+        while True:
+            snapshot = self.builder.build(clock.monotonic(), self.wall())
+            if any(instance.vital in (Vital.STALE, Vital.UNKNOWN) for instance in snapshot.instances.values()):
+                self.look_now.set()
+            yield snapshot
+            due = max(due + self.interval_s, clock.monotonic())
+            await clock.sleep(max(0.0, due - clock.monotonic()))
+
+    async def look(self) -> Observed:
+        """Ask every node what runs there, and let the streams scrape it."""
+        observed = await observe(self.cluster)
+        deployment, now_s = self.cluster.deployment, self.cluster.clock.monotonic()
+        self.looked_s = now_s
+        self.builder.expect(expected_instances(deployment, observed))
+        heard_s = self.sight.heard_s
+        self.sight = router_sight(observed, now_s)
+        self.sight.heard_s = heard_s
+        self.builder.route(self.sight)
+        names = scraped_names(ENGINE_FAMILIES + ROUTER)
+        targets = metrics_targets(deployment, observed)
+        targets[deployment.router.node][ROUTER_TARGET] = ("127.0.0.1", planned_ports(deployment).metrics, "/metrics")
+        for node, stream in self.streams.items():
+            stream.order(Order(self.interval_s, names, targets[node]))
+        return observed
+
+    def hear(self, node: str, heard: Heard) -> None:
+        """What a node's stream brought."""
+        self.builder.hear(node, heard, self.cluster.clock.monotonic())
+
+    async def keep_looking(self) -> None:
+        """Look again every half minute, or when an engine fell silent."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self.look_now.wait()
+            self.look_now.clear()
+            await self.cluster.clock.sleep(max(0.0, self.looked_s + LOOK_AGAIN_S - self.cluster.clock.monotonic()))
+            with contextlib.suppress(NodeError, EpochRefused):
+                await self.look()
+
+    async def keep_asking_members(self) -> None:
+        """The registrar's word, from its node alone."""
+        while True:
+            await self.cluster.clock.sleep(MEMBERS_S)
+            with contextlib.suppress(NodeError, InstanceError):
+                seen = await self.cluster.membership.seen()
+                take_membership(self.sight, seen, self.cluster.clock.monotonic())
+
+
+@asynccontextmanager
+async def watching(
+    cluster: Cluster, *, interval_s: float = 1.0, kv: KvShape | Unknown | None = None
+) -> AsyncIterator[Watch]:
+    """Telemetry of `cluster` while the context is open; nothing is left on the nodes after it.
+
+    `kv`: how much KV a token takes, where it is known already.
+    """
+    deployment = cluster.deployment
+    mode = deployment.kv.mode if deployment.kv.connector is not Connector.NONE else None
+    shape = kv or Unknown("the model's config.json was not read", "config.json")
+    builder = SnapshotBuilder(deployment.cluster, deployment.slo, mode, interval_s, shape)
+    builder.expect_nodes(list(deployment.nodes))
+    watch = Watch(cluster, builder, interval_s)
+    watch.streams = {
+        name: NodeStream(cluster.shells.shell(name), watch.hear, builder.unreachable) for name in deployment.nodes
+    }
+    await watch.look()
+    async with contextlib.AsyncExitStack() as stack:
+        tasks = [asyncio.create_task(stream.run()) for stream in watch.streams.values()]
+        tasks += [asyncio.create_task(watch.keep_looking()), asyncio.create_task(watch.keep_asking_members())]
+        stack.push_async_callback(_ended, tasks)
+        yield watch
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
