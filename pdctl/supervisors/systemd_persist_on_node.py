@@ -83,3 +83,7 @@ def unpersist(unit: Service) -> None:
         systemctl("daemon-reload")
         systemctl("reset-failed", "--", service)
     remove_tree(boot_directory(unit))
+    try:
+        os.rmdir(os.path.join(unit.cluster_dir, "boot"))
+    except OSError:  # others of the cluster are in it, or it never was
+        return
