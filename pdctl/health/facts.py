@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from pdctl.health.counters import Baseline, Counted, Gains, gains, next_baseline
 from pdctl.health.envelope import Envelope
+from pdctl.health.host_facts import HostFacts, host_facts
+from pdctl.health.nic_facts import NicFacts, nic_facts
 from pdctl.model.reading import Known, Reading, Unknown
 
 T = TypeVar("T")
 
 GpuFacts = Any  # until pdctl.health.gpu_facts stands
-NicFacts = Any  # until pdctl.health.nic_facts stands
-HostFacts = Any  # until pdctl.health.host_facts stands
 
 
 class NotRead(Exception):
@@ -73,8 +73,8 @@ class NodeFacts:
 def node_facts(node: str, envelope: Envelope, baseline: Baseline | None = None) -> NodeFacts:
     """What `envelope` tells of `node`. Never raises for what a node may have sent."""
     gpu: Reading[GpuFacts] = _part("GPU", lambda: None)
-    nic: Reading[NicFacts] = _part("NIC", lambda: None)
-    host: Reading[HostFacts] = _part("host", lambda: None)
+    nic: Reading[NicFacts] = _part("NIC", lambda: nic_facts(envelope))
+    host: Reading[HostFacts] = _part("host", lambda: host_facts(envelope))
     counted = _counted(gpu, nic, host)
     gained = gains(counted, envelope.machine_id, envelope.boot_id, envelope.wall_s, baseline)
     return NodeFacts(node, envelope, gpu, nic, host, counted, gained)

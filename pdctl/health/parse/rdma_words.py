@@ -7,6 +7,7 @@ rdma-core `ibv_devinfo.c` and `ibstat.c`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -59,12 +60,12 @@ def port_state(raw: object, source: str) -> Reading[str]:
 
     Where number and name contradict each other it is unknown.
     """
-    return _numbered(raw, source, STATES, prefix="PORT_")
+    return _numbered(raw, source, _STATES, prefix="PORT_")
 
 
 def physical_state(raw: object, source: str) -> Reading[str]:
     """`5: LinkUp` (sysfs), `LinkUp` (ibstat), `LINK_UP` (rdma, iproute2): LinkUp, Polling, Disabled…"""
-    return _numbered(raw, source, PHYSICAL, prefix="")
+    return _numbered(raw, source, _PHYSICAL, prefix="")
 
 
 def link_rate(raw: object, source: str) -> Reading[float]:
@@ -122,7 +123,7 @@ def gid_type(raw: object, source: str) -> Reading[GidType]:
     return Unknown(_odd(read.value), source)
 
 
-def _numbered(raw: object, source: str, names: dict[int, str], *, prefix: str) -> Reading[str]:
+def _numbered(raw: object, source: str, names: Mapping[str, tuple[int, str]], *, prefix: str) -> Reading[str]:
     read = text_of(raw, source)
     if isinstance(read, Unknown):
         return read
@@ -131,8 +132,7 @@ def _numbered(raw: object, source: str, names: dict[int, str], *, prefix: str) -
         number, name = int(match.group(1)[:4]), match.group(2)
     elif match := _TRAILING_NUMBER.fullmatch(read.value):
         number, name = int(match.group(2)[:4]), match.group(1)
-    plain = _plain(name.removeprefix(prefix))
-    known = {_plain(spelled): (code, spelled) for code, spelled in names.items()}.get(plain)
+    known = names.get(_plain(name.removeprefix(prefix)))
     if known is None:
         return Unknown(_odd(read.value), source)
     if number is not None and number != known[0]:
@@ -141,8 +141,12 @@ def _numbered(raw: object, source: str, names: dict[int, str], *, prefix: str) -
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[ _]", "", name).lower()
+    return name.replace(" ", "").replace("_", "").lower()
 
 
 def _odd(text: str) -> str:
     return f"{text[:60]!r} is none of its words"
+
+
+_STATES: Final = {_plain(name): (code, name) for code, name in STATES.items()}
+_PHYSICAL: Final = {_plain(name): (code, name) for code, name in PHYSICAL.items()}
