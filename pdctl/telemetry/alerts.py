@@ -1,0 +1,205 @@
+"""Alerts on snapshots: conditions that have stood for a while, each with its cause and what to do. Pure.
+
+A condition raises after it stood for `raise_after_s` and clears after it was gone for `clear_after_s`; one that comes
+and goes stays one alert and is counted (`folded`). Times are the snapshots' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pdctl.model.figure import Fig, Figure
+from pdctl.model.role import Role
+from pdctl.model.snapshot import WINDOWS_S, Alert, AlertLevel, PairState, Snapshot, Vital
+
+SHORT_S, MIDDLE_S, LONG_S = WINDOWS_S
+BURN: Final = 4.0
+"""SLO burn: the share of misses is this many times what the target allows, over the long and the short window
+(multi-window burn rates as in Google's SRE workbook, chapter 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What holds in one snapshot. `id` names it for as long as it lasts."""
+
+    id: str
+    level: AlertLevel
+    subject: str
+    cause: str
+    hint: str
+
+
+Rule = Callable[[Snapshot], Iterator[Condition]]
+
+
+@dataclass(slots=True)
+class _Standing:
+    condition: Condition
+    since_s: float
+    seen_s: float
+    raised: bool = False
+    gone: bool = False
+    returns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert that was raised or has cleared."""
+
+    alert: Alert
+    raised: bool
+
+
+@dataclass(slots=True)
+class AlertBook:
+    """Feed it every snapshot; it says what stands and what has just changed."""
+
+    raise_after_s: float = 10.0
+    clear_after_s: float = 30.0
+    _standing: dict[str, _Standing] = field(default_factory=dict)
+
+    def take(self, snapshot: Snapshot) -> tuple[tuple[Alert, ...], tuple[Change, ...]]:
+        """All alerts that stand now, worst first, and the changes since the last snapshot."""
+        now_s = snapshot.taken_s
+        found = {condition.id: condition for rule in RULES for condition in rule(snapshot)}
+        changes: list[Change] = []
+        for condition in found.values():
+            self._seen(condition, now_s)
+        for key, standing in list(self._standing.items()):
+            if key in found:
+                if not standing.raised and now_s - standing.since_s >= self._delay_s(standing.condition):
+                    standing.raised = True
+                    changes.append(Change(_alert(standing), raised=True))
+                continue
+            standing.gone = True
+            if not standing.raised or now_s - standing.seen_s >= self.clear_after_s:
+                del self._standing[key]
+                if standing.raised:
+                    changes.append(Change(_alert(standing), raised=False))
+        alerts = sorted(
+            (_alert(standing) for standing in self._standing.values() if standing.raised),
+            key=lambda alert: (list(AlertLevel).index(alert.level), alert.id),
+        )
+        return tuple(alerts), tuple(changes)
+
+    def _seen(self, condition: Condition, now_s: float) -> None:
+        standing = self._standing.get(condition.id)
+        if standing is None:
+            self._standing[condition.id] = _Standing(condition, now_s, now_s)
+            return
+        if standing.gone:
+            standing.gone = False
+            standing.returns += 1
+        standing.condition, standing.seen_s = condition, now_s
+
+    def _delay_s(self, condition: Condition) -> float:
+        """A page waits as long as the rest: what is hung or down was told so after a while of its own already."""
+        return 0.0 if condition.level is AlertLevel.PAGE else self.raise_after_s
+
+
+def _alert(standing: _Standing) -> Alert:
+    condition = standing.condition
+    return Alert(
+        condition.id,
+        condition.level,
+        condition.subject,
+        condition.cause,
+        condition.hint,
+        standing.since_s,
+        standing.returns,
+    )
+
+
+def _engines(snapshot: Snapshot) -> Iterator[Condition]:
+    """Hung, dead, silent, and members that are none of it but get no traffic."""
+    for instance in snapshot.instances.values():
+        name = instance.name
+        match instance.vital:
+            case Vital.HUNG:
+                hint = f"`pdctl logs {name}`, then `pdctl restart {name}`"
+                yield Condition(f"hung:{name}", AlertLevel.PAGE, name, instance.why, hint)
+            case Vital.DOWN:
+                hint = "`pdctl status` says what it died of; `pdctl up` heals it"
+                yield Condition(f"down:{name}", AlertLevel.PAGE, name, f"not running: {instance.why}", hint)
+            case Vital.STALE | Vital.UNKNOWN:
+                hint = f"`pdctl status`; `pdctl logs {name}`"
+                yield Condition(f"silent:{name}", AlertLevel.WARN, name, instance.why, hint)
+            case _:
+                pass
+
+
+def _nodes(snapshot: Snapshot) -> Iterator[Condition]:
+    for node in snapshot.nodes.values():
+        if node.reachable is False:
+            yield Condition(f"node:{node.name}", AlertLevel.WARN, node.name, node.why, f"`ssh` to {node.name} by hand")
+
+
+def _router(snapshot: Snapshot) -> Iterator[Condition]:
+    router = snapshot.router
+    if router.vital is Vital.DOWN:
+        cause = f"the router does not run: {router.why}"
+        yield Condition("router:down", AlertLevel.PAGE, "router", cause, "`pdctl logs router`, then `pdctl up`")
+    for role in (Role.PREFILL, Role.DECODE):
+        those = [instance for instance in snapshot.instances.values() if instance.role is role]
+        if those and router.members and not any(router.members.get(instance.name) for instance in those):
+            cause = f"no {role.value} instance is registered: every request fails"
+            yield Condition(f"router:no-{role.value}", AlertLevel.PAGE, "router", cause, "`pdctl status`, `pdctl up`")
+
+
+def _kv_stall(snapshot: Snapshot) -> Iterator[Condition]:
+    """Requests wait at decode for KV, prefill works, and nothing arrives."""
+    for pool in snapshot.pools.values():
+        if pool.role is not Role.DECODE:
+            continue
+        deferred, moved = _low(pool.load.deferred), _low(pool.windows[SHORT_S].flow.tokens_in)
+        if deferred and moved == 0.0:
+            cause = f"{deferred:.0f} requests wait for KV and none has arrived for {SHORT_S} s"
+            hint = "`pdctl canary` names the pair; `pdctl check --tier 2` tests its links"
+            yield Condition(f"kv-stall:{pool.name}", AlertLevel.PAGE, pool.name, cause, hint)
+        recomputed = _low(pool.kv[MIDDLE_S].local_compute)
+        if recomputed:
+            cause = f"decode computes {recomputed:.0f} prompt tokens/s itself: their KV did not come"
+            yield Condition(f"recompute:{pool.name}", AlertLevel.WARN, pool.name, cause, "`pdctl canary`")
+
+
+def _burn(snapshot: Snapshot) -> Iterator[Condition]:
+    allowed = 1.0 - snapshot.slo.attainment
+    wanted = {"TTFT": f"{snapshot.slo.ttft_s:g} s", "ITL": f"{snapshot.slo.itl_s * 1e3:g} ms"}
+    for name, target in wanted.items():
+        long, short = (_missed(snapshot, window_s, name) for window_s in (LONG_S, MIDDLE_S))
+        if long is None or short is None or min(long, short) < BURN * max(allowed, 1e-3):
+            continue
+        cause = f"{name} over {target} for {long:.0%} of them in {LONG_S // 60} min (allowed: {allowed:.0%})"
+        reason = snapshot.bottleneck or "no side stands out"
+        yield Condition(f"slo:{name.lower()}", AlertLevel.WARN, "slo", f"{cause}; {reason}", "`pdctl advise`")
+
+
+def _pairs(snapshot: Snapshot) -> Iterator[Condition]:
+    for pair in snapshot.pairs:
+        if pair.state is PairState.BROKEN:
+            name = f"{pair.prefill} -> {pair.decode}"
+            hint = "`pdctl check --tier 2` tests the links between the two"
+            yield Condition(f"pair:{name}", AlertLevel.PAGE, name, f"its canaries fail: {pair.why}", hint)
+        elif pair.state is PairState.SUSPECT:
+            name = f"{pair.prefill} -> {pair.decode}"
+            yield Condition(f"suspect:{name}", AlertLevel.INFO, name, pair.why, "it is tried again next round")
+
+
+def _missed(snapshot: Snapshot, window_s: int, name: str) -> float | None:
+    attained = snapshot.client[window_s].attainment
+    figure = attained.ttft if name == "TTFT" else attained.itl
+    return 1.0 - figure.high if isinstance(figure, Figure) else None
+
+
+def _low(figure: Fig) -> float | None:
+    return figure.low if isinstance(figure, Figure) else None
+
+
+RULES: Final[tuple[Rule, ...]] = (_engines, _nodes, _router, _kv_stall, _burn, _pairs)
+
+
+def with_alerts(snapshot: Snapshot, alerts: tuple[Alert, ...]) -> Snapshot:
+    """The snapshot with what stands."""
+    return replace(snapshot, alerts=alerts)
