@@ -8,6 +8,9 @@ from typing import Any
 from pdctl.cli.duration import duration
 from pdctl.cli.escape import log_line, one_line
 from pdctl.model.events import (
+    CheckBegan,
+    CheckEnded,
+    CheckFailed,
     Event,
     LeaseTaken,
     NodeUnreachable,
@@ -47,6 +50,10 @@ def _parts(event: Event, verbose: bool) -> tuple[str, str, str, tuple[str, ...]]
             return "warning", event.text, event.hint, ()
         case StepFailed():
             return _failed(event)
+        case CheckFailed():
+            where = f"{event.node} {event.device}".strip()
+            expected = f", expected {event.expected}" if event.expected else ""
+            return "unfit", f"{where}: {event.check}: {event.observed}{expected}", event.fix, ()
         case _:
             tag, text = _plain_parts(event, verbose)
             return tag, text, "", ()
@@ -68,6 +75,10 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
             return "done", _step(event) + f" in {duration(event.took_s)}" + (_detail(event.detail) if verbose else "")
         case StepSkipped():
             return "skipped", _step(event) + f": {event.reason}"
+        case CheckBegan():
+            return "check", f"{_count(len(event.nodes), 'node')} where something will start"
+        case CheckEnded():
+            return "checked", _checked(event)
         case RunEnded():
             return "end", _end(event)
         case _:
@@ -91,6 +102,12 @@ def _end(event: RunEnded) -> str:
     status = f", exit status {event.exit_code}" if event.exit_code else ""
     text = f"; {event.text}" if event.text and event.text != told else ""
     return f"{event.command}: {told} in {duration(event.took_s)}{status}{text}"
+
+
+def _checked(event: CheckEnded) -> str:
+    unfit = f"{', '.join(event.unfit)} may not serve" if event.unfit else "all may serve"
+    warnings = f", {_count(event.warnings, 'warning')} (`pdctl check` shows them)" if event.warnings else ""
+    return f"{_count(event.nodes, 'node')} in {duration(event.took_s)}: {unfit}{warnings}"
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -16,7 +16,18 @@ from rich.text import Text
 from pdctl.cli.board import Board, RowState, advance
 from pdctl.cli.board_lines import board_lines
 from pdctl.cli.phrases import phrase
-from pdctl.model.events import Event, LeaseTaken, NodeUnreachable, Planned, RunEnded, RunStarted, StepFailed, Warned
+from pdctl.model.events import (
+    CheckEnded,
+    CheckFailed,
+    Event,
+    LeaseTaken,
+    NodeUnreachable,
+    Planned,
+    RunEnded,
+    RunStarted,
+    StepFailed,
+    Warned,
+)
 
 if TYPE_CHECKING:
     from pdctl.control.clock import Clock
@@ -72,7 +83,7 @@ class LiveRenderer:
                 self._plan_is_asked = event.command == "plan"
             case RunEnded():
                 self._ended = event
-            case StepFailed() | NodeUnreachable() | Warned():
+            case StepFailed() | NodeUnreachable() | Warned() | CheckFailed() | CheckEnded():
                 self._print(event)
             case Planned() if self._plan_is_asked:
                 self._print(event)

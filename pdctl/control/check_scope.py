@@ -14,18 +14,24 @@ from pdctl.model.role import EngineKind, UnitKind
 from pdctl.model.unit import UnitState
 
 HARDWARE = ("gpu.", "nic.", "fabric.", "drift.gpu", "drift.nic", "outlier.")
-"""Checks of what simulated engines do not have."""
+"""Checks of what simulated engines, and engines on CPU, do not have."""
 
 _LIVING = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
 
 
+def has_hardware(deployment: Deployment) -> bool:
+    """Whether there are GPUs to check: not with simulated engines, nor where every node says `gpu: cpu`."""
+    simulated = deployment.engine.kind is EngineKind.SIMULATED
+    return not simulated and any(node.gpu != "cpu" for node in deployment.nodes.values())
+
+
 def registry_for(deployment: Deployment, registry: Registry = REGISTRY) -> Registry:
-    """The checks that apply: simulated engines need neither GPUs nor RDMA.
+    """The checks that apply: without GPUs neither they nor RDMA are looked at.
 
     Raises InventoryError where the inventory names a check that does not exist.
     """
     refuse_unknown_names(deployment.checks, registry.ids(), registry.pins())
-    if deployment.engine.kind is not EngineKind.SIMULATED:
+    if has_hardware(deployment):
         return registry
 
     def applies(check: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
 from pdctl.control.opened import Opened
 from pdctl.control.run import Run
 from pdctl.control.up import cannot_fence
-from pdctl.model.observed import Observed
+from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.down import plan_down
 from pdctl.plan.steps import Plan
 from pdctl.routers.facts import Removal, router_facts
@@ -20,7 +22,7 @@ async def down(opened: Opened, session: Session, *, only: frozenset[str] | None 
     if only is not None and not fenceable:
         raise cannot_fence(deployment)
 
-    def make_plan(observed: Observed, applied: Applied | None) -> Plan:
+    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
         return plan_down(deployment, observed, only=only, now=now, fenceable=fenceable)
 
     run = Run(opened.cluster, "down", make_plan, session, now=now, needs_secrets=False)

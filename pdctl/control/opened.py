@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
+
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
+from pdctl.health.records import FileRecords, HealthRecords
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
@@ -27,6 +30,11 @@ class Opened:
 
     cluster: Cluster
     inventory: Inventory
+
+    @property
+    def health(self) -> HealthRecords:
+        """What earlier checks of this cluster remember on this machine."""
+        return FileRecords.of(self.deployment.cluster, Path(platformdirs.user_state_dir("pdctl")))
 
     @property
     def deployment(self) -> Deployment:

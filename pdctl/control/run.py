@@ -212,10 +212,14 @@ def _ending(command: str, plan: Plan, tally: Tally, interrupt: Interrupt) -> str
         return f"{interrupt.reason}; nothing is lost: run `pdctl {command}` again to go on"
     if plan.converged:
         return "nothing to do"
-    failed, blocked = tally.count(End.FAILED), len(plan.blocked)
+    failed = tally.count(End.FAILED)
+    out_of_reach = sum(1 for item in plan.blocked if item.trouble.exit_code == Unreachable.exit_code)
+    left_out = len(plan.blocked) - out_of_reach
     parts = [f"{tally.count(End.DONE)} of {len(plan.steps)} steps done"]
     if failed:
         parts.append(f"{failed} failed")
-    if blocked:
-        parts.append(f"{blocked} out of reach")
+    if out_of_reach:
+        parts.append(f"{out_of_reach} out of reach")
+    if left_out:
+        parts.append(f"{left_out} left out")
     return ", ".join(parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pdctl.control.base import BaseRecord
 from pdctl.control.cluster import Cluster
+from pdctl.control.gate import Gate, gates
 from pdctl.control.history import record
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
@@ -21,7 +22,7 @@ from pdctl.errors import InventoryError, NodeError, PlanRefused
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
-from pdctl.model.observed import Observed
+from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
 from pdctl.plan.up import Wanted, plan_up
 from pdctl.routers.facts import Removal, router_facts
@@ -35,6 +36,7 @@ class UpOptions:
     only: frozenset[str] | None = None
     restart: frozenset[str] = frozenset()
     adopt: bool = False
+    skip_checks: bool = False
 
 
 def wanted(deployment: Deployment, applied: Applied | None = None) -> Wanted:
@@ -94,8 +96,15 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
 
-    def make_plan(observed: Observed, applied: Applied | None) -> Plan:
-        made = plan_up(deployment, wanted(deployment, applied), observed, only=options.only, restart=options.restart)
+    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
+        made = plan_up(
+            deployment,
+            wanted(deployment, applied),
+            observed,
+            only=options.only,
+            restart=options.restart,
+            refused=refused,
+        )
         return refuse_fences(deployment, made)
 
     run = Run(
@@ -107,6 +116,7 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
         adopt=options.adopt,
         base=BaseRecord.of(deployment),
         inventory_text=opened.inventory_text,
+        gate=Gate(opened.cluster, opened.health) if gates(deployment, skip=options.skip_checks) else None,
     )
     return await run.go()
 

@@ -151,7 +151,7 @@ class ChecksSection(Section):
     """What `pdctl check` expects, and what may keep a slot from serving."""
 
     gate: bool | None = Field(
-        None, description="Check nodes before `up` starts anything there. Default: yes, but for simulated engines."
+        None, description="Check nodes before `up` starts anything there. Default: where there are GPUs."
     )
     unknown: dict[Text, Annotated[UnknownIs, _LAX]] = Field(
         default_factory=dict,

@@ -87,7 +87,7 @@ class Thresholds:
 class CheckPolicy:
     """The operator's decisions. `unknown` and `severity` are keyed by check ids or globs ("gpu.*"): an exact id goes
     before any glob, a longer glob before a shorter one. `pinned`: versions by name ("rocm", "kernel", "gpu.driver").
-    `gate`: whether `up` checks nodes before it starts anything there; None: where engines are real ones.
+    `gate`: whether `up` checks nodes before it starts anything there; None: where there are GPUs.
     """
 
     unknown: Mapping[str, UnknownIs] = field(default_factory=dict)

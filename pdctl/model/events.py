@@ -122,6 +122,39 @@ class StepSkipped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckBegan(Event):
+    """The nodes where something is about to start are checked first."""
+
+    event: ClassVar[str] = "check_began"
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailed(Event):
+    """A check keeps `slots` from serving: what was seen on which device, what was expected, and what to do."""
+
+    event: ClassVar[str] = "check_failed"
+    check: str
+    node: str
+    device: str
+    slots: tuple[str, ...]
+    observed: str
+    expected: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEnded(Event):
+    """All nodes were checked: the slots that may not serve, and how many findings are no reason to stop."""
+
+    event: ClassVar[str] = "check_ended"
+    nodes: int
+    unfit: tuple[str, ...]
+    warnings: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something the operator should know that stops nothing."""
 

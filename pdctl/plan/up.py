@@ -42,15 +42,17 @@ def plan_up(
     *,
     only: frozenset[str] | None = None,
     restart: frozenset[str] = frozenset(),
+    refused: Mapping[str, Trouble] | None = None,
 ) -> Plan:
     """The steps that make the cluster what the inventory says.
 
     `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
     that are relaunched even though they run as wanted. Engines of one role that serve are replaced one at a time,
-    unless one gets the other's GPUs. Nothing that serves is replaced while the router's node is out of reach, since
-    the router could still choose it.
+    unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of them runs is
+    left as it is. Nothing that serves is replaced while the router's node is out of reach, since the router could
+    still choose it.
     """
-    draft = _Draft(deployment, wanted, observed)
+    draft = _Draft(deployment, wanted, observed, refused or {})
     draft.routing()
     for instance in deployment.instances:
         if only is None or instance.name in only:
@@ -67,6 +69,7 @@ class _Draft:
     deployment: Deployment
     wanted: Wanted
     observed: Observed
+    refused: Mapping[str, Trouble]
     changes: list[Change] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
@@ -126,6 +129,8 @@ class _Draft:
             case Standing.UNREGISTERED if not restart:
                 self.changes.append(Change(ChangeKind.ADOPT, name, node, seen.reason))
                 self._bring_up(instance, seen.reason, start=False)
+            case _ if name in self.refused:
+                self.blocked.append(Blocked(name, node, self.refused[name]))
             case Standing.DOWN:
                 self.changes.append(Change(ChangeKind.START, name, node, seen.reason))
                 self._bring_up(instance, seen.reason, start=True)

@@ -45,6 +45,7 @@ nodes:
   n4: {host: 10.0.0.4, data_address: 10.1.0.4, gpu: mi300x, gpus: 8, nics: 8, pool: decode}
   n5: {host: 10.0.0.5, data_address: 10.1.0.5, gpu: mi300x, gpus: 8, nics: 8, pool: decode}
 budgets: {ready: 60s, drain: 120s, settle: 1s, shutdown: 20s, stop: 30s}
+checks: {gate: false}
 """
 PARSED = parse(INVENTORY.encode(), Path("/inventories/crash.yaml"))
 DEPLOYMENT = place(PARSED)

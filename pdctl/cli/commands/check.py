@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import platformdirs
 
 from pdctl.cli.check_progress import progress
 from pdctl.cli.check_table import report_lines
@@ -18,7 +17,6 @@ from pdctl.control.check_scope import nodes_in
 from pdctl.control.opened import Opened, read_deployment
 from pdctl.errors import UsageError
 from pdctl.health.finding import Verdict
-from pdctl.health.records import FileRecords
 from pdctl.inventory.select import select
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import plain
@@ -51,9 +49,8 @@ def command(
     async def act(opened: Opened) -> int:
         deployment = opened.deployment
         scope = _scope(deployment, selectors)
-        records = FileRecords.of(deployment.cluster, Path(platformdirs.user_state_dir("pdctl")))
         with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
-            checked = await check(opened.cluster, scope=scope, records=records, arrived=arrived)
+            checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)
         if save_to is not None:
             save_all(save_to, checked)
         return _show(options, deployment, checked)

@@ -15,15 +15,17 @@ from pdctl.control.up import UpOptions, up
 @click.command("up")
 @click.argument("selectors", nargs=-1)
 @click.option("--adopt", is_flag=True, help="Go on although somebody applied another inventory since.")
+@click.option("--skip-checks", is_flag=True, help="Start without checking the nodes first.")
 @click.pass_obj
-def command(options: Globals, selectors: tuple[str, ...], adopt: bool) -> int:
+def command(options: Globals, selectors: tuple[str, ...], adopt: bool, skip_checks: bool) -> int:
     """Make the cluster what the inventory says: start what is missing, adopt what runs, replace what differs.
 
-    SELECTORS limit it to nodes, slots, instances or @pools. A second `up` changes nothing.
+    SELECTORS limit it to nodes, slots, instances or @pools. A second `up` changes nothing. Nodes where something will
+    start are checked first (`pdctl check`): a slot that is not fit is left out, and named.
     """
 
     async def act(opened: Opened, session: Session) -> int:
         only = chosen_instances(opened.deployment, selectors)
-        return await up(opened, UpOptions(only=only, adopt=adopt), session)
+        return await up(opened, UpOptions(only=only, adopt=adopt, skip_checks=skip_checks), session)
 
     return change(options, "up", act)

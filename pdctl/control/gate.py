@@ -1,0 +1,92 @@
+"""The gate of `up`: T1 of the nodes where a plan starts something. A slot that fails is left out, the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdctl.control.check import Checked, check
+from pdctl.control.check_scope import has_hardware, slots_of
+from pdctl.control.cluster import Cluster
+from pdctl.control.execute import Emit
+from pdctl.errors import PlanRefused
+from pdctl.health.records import HealthRecords
+from pdctl.health.report import Report, SlotVerdict
+from pdctl.model.deployment import Deployment
+from pdctl.model.events import CheckBegan, CheckEnded, CheckFailed
+from pdctl.model.observed import Observed, Trouble
+from pdctl.plan.gate import launched, refused, short_of_floor
+from pdctl.plan.steps import Plan
+
+HINT = "`pdctl check` shows the evidence and what to do; `--skip-checks` starts it all the same"
+
+
+def gates(deployment: Deployment, *, skip: bool) -> bool:
+    """Whether `up` checks nodes first: as the inventory says, else where there are GPUs to check."""
+    if skip:
+        return False
+    said = deployment.checks.gate
+    return has_hardware(deployment) if said is None else said
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Checks what a plan starts on. `records` remember counters between checks."""
+
+    cluster: Cluster
+    records: HealthRecords
+
+    async def unfit(self, plan: Plan, observed: Observed, emit: Emit) -> Mapping[str, Trouble]:
+        """The instances of the plan that may not start, by name, with the check that says so.
+
+        Raises PlanRefused where the rest would not reach a pool's floor.
+        """
+        deployment = self.cluster.deployment
+        starting = launched(plan)
+        if not starting:
+            return {}
+        scope = slots_of(deployment, starting)
+        await emit(CheckBegan(tuple(sorted({slot.partition(".")[0] for slot in scope}))))
+        checked = await check(self.cluster, scope=scope, observed=observed, records=self.records)
+        lost = refused(deployment, starting, unfit_slots(checked.report))
+        for finding in checked.report.blocking:
+            await emit(
+                CheckFailed(
+                    finding.check,
+                    finding.subject.node,
+                    finding.subject.device,
+                    finding.slots,
+                    finding.observed,
+                    finding.expected,
+                    finding.fix,
+                )
+            )
+        await emit(_ended(checked))
+        short = short_of_floor(deployment, lost)
+        if short:
+            first = next(iter(lost.values()))
+            raise PlanRefused(f"nodes are not fit to serve, and {'; '.join(short)}: {first.cause}", hint=HINT)
+        return lost
+
+
+def unfit_slots(report: Report) -> Mapping[str, Trouble]:
+    """By slot id: why it may not serve, in one line that names the check."""
+    return {slot.slot: _trouble(slot) for slot in report.slots if not slot.may_serve}
+
+
+def _trouble(slot: SlotVerdict) -> Trouble:
+    if slot.trouble is not None:
+        return slot.trouble
+    first = slot.blockers[0]
+    subject = f"{first.subject.node} {first.subject.device}".strip()
+    expected = f", expected {first.expected}" if first.expected else ""
+    more = len({finding.check for finding in slot.blockers}) - 1
+    others = f" (and {more} more)" if more else ""
+    return Trouble(f"{first.check}: {subject}: {first.observed}{expected}{others}", HINT)
+
+
+def _ended(checked: Checked) -> CheckEnded:
+    report = checked.report
+    unfit = tuple(slot.slot for slot in report.slots if not slot.may_serve)
+    warnings = sum(1 for finding in report.problems if not finding.blocks)
+    return CheckEnded(len(report.nodes), unfit, warnings, checked.took_s)
