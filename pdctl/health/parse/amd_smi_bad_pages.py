@@ -26,10 +26,12 @@ class BadPages:
 def parse_bad_pages(text: str) -> Mapping[int, BadPages]:
     """By amd-smi's index; JSON or text of any version. Older ones put the three into `values`."""
     found = rows(text, SOURCE)
-    return {
-        index: BadPages(*(_pages(_kind(gpu, kind), found.damaged) for kind in ("retired", "pending", "un_res")))
-        for index, gpu in found.by_gpu.items()
-    }
+    return {index: bad_pages_of(gpu, damaged=found.damaged) for index, gpu in found.by_gpu.items()}
+
+
+def bad_pages_of(gpu: Field, *, damaged: bool = False) -> BadPages:
+    """From one GPU's record; all unknown from a missing one."""
+    return BadPages(*(_pages(_kind(gpu, kind), damaged) for kind in ("retired", "pending", "un_res")))
 
 
 def _kind(gpu: Field, kind: str) -> Field:

@@ -15,7 +15,7 @@ from pdctl.health.parse.json_documents import as_object, documents
 from pdctl.model.reading import Known, Reading, Unknown
 
 SOURCE = "amd-smi ras --cper"
-_HEADER = re.compile(r"^\s*timestamp\s+gpu_id\s+severity", re.MULTILINE)
+_HEADER = re.compile(r"^\s*timestamp\s+gpu_id\s+severity|^\s*No CPER (?:files|entries|records) found", re.MULTILINE)
 _ROW = re.compile(r"^\s*(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)\s+(\d+)\s+([\w-]+)", re.MULTILINE)
 
 
@@ -29,7 +29,8 @@ class Cper:
 
     @property
     def fatal(self) -> bool:
-        return self.severity.lower().replace("-", "_") in {"fatal", "fatal_uncorrected"}
+        """Not corrected, and work was lost; "BOOT" is a fatal error of the last boot."""
+        return self.severity.lower() in {"fatal", "boot"}
 
 
 def parse_cper(text: str) -> Reading[tuple[Cper, ...]]:

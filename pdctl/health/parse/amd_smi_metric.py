@@ -50,10 +50,11 @@ class MetricGpu:
 
 def parse_metric(text: str) -> Mapping[int, MetricGpu]:
     """By amd-smi's index; JSON or text of any version. A GPU that is not shown is not in it."""
-    return {index: _metric(index, gpu) for index, gpu in rows(text, SOURCE).by_gpu.items()}
+    return {index: metric_gpu(index, gpu) for index, gpu in rows(text, SOURCE).by_gpu.items()}
 
 
-def _metric(index: int, gpu: Field) -> MetricGpu:
+def metric_gpu(index: int, gpu: Field) -> MetricGpu:
+    """From one GPU's record; all unknown from a missing one."""
     memory, temperature, pcie = gpu.any_of("mem_usage", "vram"), gpu["temperature"], gpu["pcie"]
     return MetricGpu(
         index=index,

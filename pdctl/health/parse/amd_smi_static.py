@@ -37,16 +37,17 @@ class StaticGpu:
     compute_partition: Reading[str]
     memory_partition: Reading[str]
     bad_page_threshold: Reading[int]
-    bad_page_threshold_exceeded: Reading[str]
+    bad_page_threshold_exceeded: Reading[bool]
 
 
 def parse_static(text: str) -> Mapping[int, StaticGpu]:
     """By amd-smi's index; JSON or text of any version. A GPU that is not shown is not in it."""
     found = rows(text, SOURCE)
-    return {index: _static(index, gpu) for index, gpu in found.by_gpu.items()}
+    return {index: static_gpu(index, gpu) for index, gpu in found.by_gpu.items()}
 
 
-def _static(index: int, gpu: Field) -> StaticGpu:
+def static_gpu(index: int, gpu: Field) -> StaticGpu:
+    """From one GPU's record; all unknown from a missing one."""
     asic, bus, limit, ras = gpu["asic"], gpu["bus"], gpu["limit"], gpu["ras"]
     power = limit["ppt0"] if not limit["ppt0"].missing else limit
     board = gpu.any_of("ifwi", "vbios")
@@ -68,5 +69,5 @@ def _static(index: int, gpu: Field) -> StaticGpu:
         compute_partition=partition.any_of("accelerator_partition", "compute_partition").text(),
         memory_partition=partition["memory_partition"].text(),
         bad_page_threshold=ras["bad_page_threshold"].count(),
-        bad_page_threshold_exceeded=ras["bad_page_threshold_exceeded"].text(),
+        bad_page_threshold_exceeded=ras["bad_page_threshold_exceeded"].flag(),
     )

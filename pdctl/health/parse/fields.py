@@ -91,6 +91,13 @@ class Field:
             return Known(str(self.value), self.source)
         return self.unknown()
 
+    def flag(self) -> Reading[bool]:
+        """Yes or no, as JSON's true and false or as Python and people write them."""
+        word = str(self.value).strip().lower() if isinstance(self.value, bool | str) else ""
+        if word in {"true", "yes", "enabled"}:
+            return Known(True, self.source)
+        return Known(False, self.source) if word in {"false", "no", "disabled"} else self.unknown()
+
     def count(self) -> Reading[int]:
         """A count: a whole number from 0 on, as a number or as its digits; {"value": n} too."""
         inner = as_object(self.value)

@@ -51,11 +51,10 @@ def documents(text: str) -> Documents:
     damaged = False
     position = 0
     while start := _START.search(text, position):
-        end = _end(text, start.start())
         other.append(text[position : start.start()])
+        value, end = _decode(text, start.start())
         if end is None:
             return Documents(tuple(values), "".join(other), damaged=True)
-        value = _decode(text[start.start() : end])
         if value is None:
             damaged = True
         else:
@@ -108,12 +107,18 @@ def _end(text: str, start: int) -> int | None:
     return None
 
 
-def _decode(text: str) -> Json:
-    """The document, or None when it is none (a list or object is never None)."""
-    for candidate in (text, _TRAILING_COMMA.sub("", text)):
-        try:
-            value: Json = _DECODER.decode(candidate)
-        except (ValueError, RecursionError):
-            continue
-        return value
-    return None
+def _decode(text: str, start: int) -> tuple[Json, int | None]:
+    """The document at `start` (None: there is none; a list or object never is) and where it ends (None: nowhere)."""
+    try:
+        decoded: tuple[Json, int] = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        end = _end(text, start)
+    else:
+        return decoded
+    if end is None:
+        return None, None
+    try:
+        value: Json = _DECODER.decode(_TRAILING_COMMA.sub("", text[start:end]))
+    except (ValueError, RecursionError):
+        return None, end
+    return value, end

@@ -1,0 +1,68 @@
+"""Who holds memory on a node's GPUs: KFD's processes in sysfs, which anybody can read; `amd-smi process` otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdctl.health.envelope import Envelope
+from pdctl.health.gpu_amd_smi import PROCESS, AmdSmi
+from pdctl.health.parse.kfd_processes import PROC, parse_kfd_processes
+from pdctl.health.parse.kfd_topology import KfdTopology
+from pdctl.model.reading import Known, Reading, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One process that holds a compute context. `vram_bytes` by GPU index; an Unknown says why it is not known."""
+
+    pid: int
+    name: Reading[str]
+    cgroup: Reading[str]
+    vram_bytes: Mapping[int, Reading[int]]
+    source: str
+
+
+def read_tenants(
+    envelope: Envelope, kfd: KfdTopology, amd_smi: AmdSmi, index_of: Mapping[str, int]
+) -> Reading[tuple[Tenant, ...]]:
+    """All of them, by pid. Unknown where neither source can say that there is nobody else."""
+    if isinstance(kfd.gpus, Known):
+        index_by_id = {
+            gpu.gpu_id.value: index_of[gpu.address.value]
+            for gpu in kfd.gpus.value
+            if isinstance(gpu.gpu_id, Known) and isinstance(gpu.address, Known)
+        }
+        return Known(tuple(_of_kfd(envelope, index_by_id)), PROC)
+    return _of_amd_smi(amd_smi, index_of)
+
+
+def _of_kfd(envelope: Envelope, index_by_id: Mapping[int, int]) -> list[Tenant]:
+    found = []
+    for process in parse_kfd_processes(envelope.files):
+        held: dict[int, Reading[int]] = {}
+        for gpu_id, used in process.vram_bytes.items():
+            index = index_by_id.get(gpu_id, -1)  # -1: a GPU of which KFD does not say which one it is
+            before = held.get(index)
+            if isinstance(before, Known) and isinstance(used, Known):
+                held[index] = Known(before.value + used.value, used.source)
+            elif not isinstance(before, Unknown):
+                held[index] = used
+        found.append(Tenant(process.pid, process.name, process.cgroup, held, f"{PROC}/{process.pid}"))
+    return found
+
+
+def _of_amd_smi(amd_smi: AmdSmi, index_of: Mapping[str, int]) -> Reading[tuple[Tenant, ...]]:
+    if not amd_smi.logical or not amd_smi.processes:
+        return Unknown(amd_smi.silent.get(PROCESS) or f"{PROCESS.replace('.', ' ')} shows no GPU", PROCESS)
+    held: dict[int, dict[int, Reading[int]]] = {}
+    names: dict[int, Reading[str]] = {}
+    for number, device in amd_smi.logical.items():
+        shown = amd_smi.processes.get(number)
+        if shown is None or isinstance(shown, Unknown):
+            return shown or Unknown(f"{PROCESS.replace('.', ' ')} does not show gpu {number}", PROCESS)
+        for process in shown.value:
+            names[process.pid] = process.name
+            held.setdefault(process.pid, {})[index_of.get(device, -1)] = process.vram_bytes
+    nothing = Unknown("amd-smi says nothing of cgroups", PROCESS)
+    return Known(tuple(Tenant(pid, names[pid], nothing, held[pid], PROCESS) for pid in sorted(held)), PROCESS)
