@@ -25,6 +25,7 @@ from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
+from pdctl.control.steps.tune import stop_numa_balancing
 from pdctl.errors import EpochRefused, Unreachable
 from pdctl.model.events import (
     Event,
@@ -168,6 +169,7 @@ class Run:
             Action.PROVE_WHOLE: prove_whole,
             Action.FENCE: fence_now if self.now else fence,
             Action.DRAIN: drain,
+            Action.STOP_NUMA_BALANCING: stop_numa_balancing,
         }
         handlers: dict[Action, Handler] = {action: partial(handler, ctx) for action, handler in with_context.items()}
         handlers[Action.STOP] = stopper.engine

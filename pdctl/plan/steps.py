@@ -23,6 +23,7 @@ class Action(StrEnum):
     STOP = "stop"
     STOP_ROUTER = "stop router"
     STOP_REGISTRAR = "stop registrar"
+    STOP_NUMA_BALANCING = "set kernel.numa_balancing to 0"
 
 
 CLUSTER = "cluster"
@@ -62,6 +63,7 @@ class ChangeKind(StrEnum):
     REPLACE = "replace"
     RESTART = "restart"
     STOP = "stop"
+    FIX = "fix"
 
 
 @dataclass(frozen=True, slots=True)

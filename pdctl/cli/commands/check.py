@@ -9,11 +9,15 @@ import click
 
 from pdctl.cli.check_progress import progress
 from pdctl.cli.check_table import report_lines
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
-from pdctl.cli.session import read
+from pdctl.cli.session import change, read
 from pdctl.control.check import Checked, check, replay, save_all
 from pdctl.control.check_scope import nodes_in
+from pdctl.control.fix import fix
+from pdctl.control.fix import fixes as planned_fixes
+from pdctl.control.journal import Session
 from pdctl.control.opened import Opened, read_deployment
 from pdctl.errors import UsageError
 from pdctl.health.finding import Verdict
@@ -28,10 +32,16 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.argument("selectors", nargs=-1)
 @click.option("--save", "save_to", type=DIRECTORY, help="Keep what the nodes sent, raw: one file a node.")
 @click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
+@click.option("--fix", "fixes", is_flag=True, help="Show what pdctl may repair itself; with --yes, do it.")
 @click.option("--list", "lists", is_flag=True, help="Show every check, what can be pinned, and the thresholds.")
 @click.pass_obj
 def command(
-    options: Globals, selectors: tuple[str, ...], save_to: Path | None, replay_from: Path | None, lists: bool
+    options: Globals,
+    selectors: tuple[str, ...],
+    save_to: Path | None,
+    replay_from: Path | None,
+    fixes: bool,
+    lists: bool,
 ) -> int:
     """Are the nodes fit to serve: GPUs, driver, host, RDMA. Exit 1 when something keeps a slot from serving, 4 when
     nothing does but a node could not be reached.
@@ -41,21 +51,45 @@ def command(
     if lists:
         return _list(options)
     if replay_from is not None:
-        if save_to is not None:
-            raise UsageError("--save keeps what nodes send, and a replay asks none", hint="leave one of them out")
+        if save_to is not None or fixes:
+            raise UsageError("a replay asks no node, so that nothing can be saved or fixed", hint="leave --replay out")
         _, deployment = read_deployment(options.inventory)
         return _show(options, deployment, replay(deployment, replay_from, scope=_scope(deployment, selectors)))
 
-    async def act(opened: Opened) -> int:
+    async def collected(opened: Opened) -> Checked:
         deployment = opened.deployment
         scope = _scope(deployment, selectors)
         with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
             checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)
         if save_to is not None:
             save_all(save_to, checked)
-        return _show(options, deployment, checked)
+        return checked
 
-    return read(options, act)
+    async def act(opened: Opened) -> int:
+        checked = await collected(opened)
+        code = _show(options, opened.deployment, checked)
+        if fixes:
+            await show_fixes(options, opened, checked)
+        return code
+
+    async def repair(opened: Opened, session: Session) -> int:
+        checked = await collected(opened)
+        code = _show(options, opened.deployment, checked)
+        return max(code, await fix(opened, checked, session))
+
+    return change(options, "check --fix", repair) if fixes and options.yes else read(options, act)
+
+
+async def show_fixes(options: Globals, opened: Opened, checked: Checked) -> None:
+    """What `--fix --yes` would do; nothing is done."""
+    plan = await planned_fixes(opened, checked)
+    if options.json:
+        say_json(options, "fixes", {"changes": plain(plan.changes)}, cluster=opened.deployment.cluster)
+        return
+    click.echo("")
+    for each in plan.changes:
+        click.echo(f"* would {each.kind.value} {one_line(each.subject)}: {one_line(each.reason)}")
+    click.echo("`pdctl check --fix --yes` does it" if plan.changes else "nothing that pdctl may repair itself")
 
 
 def _scope(deployment: Deployment, selectors: tuple[str, ...]) -> frozenset[str] | None:

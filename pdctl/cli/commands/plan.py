@@ -38,7 +38,7 @@ def _show(planning: Planning, *, steps: bool) -> None:
         click.echo(f"? {item.subject}: nothing can be said, {item.node}: {one_line(item.trouble.cause)}")
         if item.trouble.hint:
             click.echo(f"    hint: {one_line(item.trouble.hint)}")
-    signs = {"start": "+", "adopt": "~", "replace": "±", "restart": "±", "stop": "-"}
+    signs = {"start": "+", "adopt": "~", "replace": "±", "restart": "±", "stop": "-", "fix": "*"}
     for change in planning.plan.changes:
         click.echo(f"{signs[change.kind.value]} {change.kind.value} {change.subject}: {one_line(change.reason)}")
         for difference in change.differences:
