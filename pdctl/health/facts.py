@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 
 from pdctl.health.counters import Baseline, Counted, Gains, gains, next_baseline
 from pdctl.health.envelope import Envelope
+from pdctl.health.gpu_facts import GpuFacts, gpu_facts
 from pdctl.health.host_facts import HostFacts, host_facts
 from pdctl.health.nic_facts import NicFacts, nic_facts
 from pdctl.model.reading import Known, Reading, Unknown
 
 T = TypeVar("T")
-
-GpuFacts = Any  # until pdctl.health.gpu_facts stands
 
 
 class NotRead(Exception):
@@ -56,7 +55,8 @@ class NodeFacts:
 
     def vram_bytes(self, gpus: tuple[int, ...]) -> tuple[Reading[int], ...]:
         """Total VRAM of each of `gpus`, in bytes. Raises NotRead where the node's GPUs are unknown."""
-        return ()
+        found = (self.gpu.gpu(index) for index in gpus)
+        return tuple(gpu.memory.total_bytes for gpu in found if gpu is not None)
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class NodeFacts:
 
 def node_facts(node: str, envelope: Envelope, baseline: Baseline | None = None) -> NodeFacts:
     """What `envelope` tells of `node`. Never raises for what a node may have sent."""
-    gpu: Reading[GpuFacts] = _part("GPU", lambda: None)
+    gpu: Reading[GpuFacts] = _part("GPU", lambda: gpu_facts(envelope))
     nic: Reading[NicFacts] = _part("NIC", lambda: nic_facts(envelope))
     host: Reading[HostFacts] = _part("host", lambda: host_facts(envelope))
     counted = _counted(gpu, nic, host)
