@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 from pdctl.supervisors.docker_cli_on_node import LABEL, cli, container_cli, containers_of, is_live, last_of
 from pdctl.supervisors.docker_command_on_node import (
@@ -25,26 +24,23 @@ from pdctl.supervisors.docker_host_on_node import (
 )
 from pdctl.supervisors.docker_unit_on_node import KIND, Container, discard_container
 from pdctl.supervisors.launch_on_node import (
+    alive_refusal,
     check_gpus,
+    check_home,
     check_keeper,
     check_marked_gpus,
     gpu_refusal,
+    laid_out,
     marks_of,
     new_file,
     path_refusal,
     placed,
+    record_of,
+    sweep_former,
+    used_refusal,
 )
-from pdctl.supervisors.node_state_on_node import (
-    Locked,
-    Refusal,
-    boot_id,
-    claim_generation,
-    machine_id,
-    write_json,
-)
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, claim_generation, write_json
 from pdctl.supervisors.preflight_on_node import check_ports
-from pdctl.supervisors.proc_on_node import describe, sweep
-from pdctl.supervisors.unit_on_node import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +51,6 @@ if TYPE_CHECKING:
     Guard = Callable[[str], None]
 
 RUN_WAIT_S = 40.0
-GRACE_S = 2.0  # SIGTERM to SIGKILL for what a dead launch left
 
 
 def start(root: str, cluster: str, request: "Facts", guard: "Guard") -> "Facts":
@@ -98,27 +93,12 @@ def check_former(unit: Container, labels: "Facts") -> None:
             "foreign", "there is a container {} that pdctl did not make".format(unit.name), "rename or remove it"
         )
     if is_live(unit.shown):
-        raise Refusal(
-            "alive", "generation {} of it still lives".format(unit.generation()), "stop it first, then start it anew"
-        )
+        raise alive_refusal(unit.generation())
     check_keeper(unit, KIND)
-    if unit.elsewhere() and unit.shown is None:
-        raise Refusal(
-            "shared",
-            "{} was written by another machine".format(unit.directory),
-            "set state_dir to a local directory, or remove it if that machine is gone",
-        )
-    left = sweep(unit.left, GRACE_S)[1]
-    if left:
-        raise Refusal(
-            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
-        )
+    check_home(unit, unit.shown is not None)
+    sweep_former(unit.left)
     if labels == (unit.shown or unit.spec or {}).get("labels") and unit.has_run():
-        raise Refusal(
-            "used",
-            "its generation {} has already run".format(labels["generation"]),
-            "take a new generation: ports are never used twice",
-        )
+        raise used_refusal(labels["generation"])
 
 
 def image_here(name: str) -> "Facts":
@@ -176,21 +156,13 @@ def lent(root: str, unit: Container, request: "Facts", image: "Facts") -> "Facts
 
 
 def lay_out(unit: Container, request: "Facts", image: "Facts", place: "Facts") -> None:
-    """Write the unit's directory beside its place and rename it there: it appears whole or, on a full disk, not."""
-    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
-    remove_tree(fresh)  # of a start that was killed
-    incarnation = os.urandom(8).hex()
-    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports")}
-    spec.update(supervisor=KIND, argv=place["argv"], image=image["id"], boot_id=boot_id(), machine_id=machine_id())
-    spec.update(incarnation=incarnation, at=time.time())
-    env = dict(place["env"], **marks_of(unit.name, unit.cluster_dir, incarnation, request["labels"]))
+    """Write the unit's directory, and add to `place` the labels that its container gets."""
+    spec = record_of(unit, request, supervisor=KIND, image=image["id"])
+    env = dict(place["env"], **marks_of(unit.name, unit.cluster_dir, spec["incarnation"], request["labels"]))
     endpoint = "{}:{}".format(request["address"], request["ports"][0]) if request["ports"] else ""
-    more = {"endpoint": endpoint, "incarnation": incarnation, "boot_id": spec["boot_id"]}
+    more = {"endpoint": endpoint, "incarnation": spec["incarnation"], "boot_id": spec["boot_id"]}
     place["labels"] = container_labels(request["labels"], more)
-    try:
-        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
-        for name, content in request["files"].items():
-            new_file(os.path.join(fresh, "files", os.path.basename(name)), placed(content, unit))
+    with laid_out(unit, request) as fresh:
         new_file(os.path.join(fresh, "env"), env_lines(env))
         if request["secret_env"]:
             os.mkdir(os.path.join(fresh, "secret"), 0o700)
@@ -198,10 +170,6 @@ def lay_out(unit: Container, request: "Facts", image: "Facts", place: "Facts") -
             new_file(os.path.join(fresh, "secret", "env"), secret_lines(request["secret_env"]))
             hand_over(os.path.join(fresh, "secret"), image["user"])
         write_json(os.path.join(fresh, "spec.json"), spec)
-        os.rename(fresh, unit.directory)
-    except (OSError, Refusal):
-        remove_tree(fresh)
-        raise
     unit.read()
 
 

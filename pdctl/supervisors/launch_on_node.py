@@ -1,8 +1,10 @@
 """Node side, for every supervisor: what a launch is refused for, what marks its processes, what its files hold."""
 
 import os
+import time
+from contextlib import contextmanager
 
-from pdctl.supervisors.node_state_on_node import Refusal, entries
+from pdctl.supervisors.node_state_on_node import Refusal, boot_id, entries, machine_id
 from pdctl.supervisors.preflight_on_node import check_paths
 from pdctl.supervisors.proc_on_node import (
     GENERATION_MARK,
@@ -10,15 +12,20 @@ from pdctl.supervisors.proc_on_node import (
     INCARNATION_MARK,
     STATE_MARK,
     UNIT_MARK,
+    describe,
     marked_gpus,
+    sweep,
 )
-from pdctl.supervisors.unit_on_node import Unit, units_in
+from pdctl.supervisors.unit_on_node import Unit, remove_tree, units_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     Facts = dict[str, Any]
+
+FORMER_GRACE_S = 2.0  # SIGTERM to SIGKILL for what a dead launch left
 
 
 def marks_of(unit: str, cluster_dir: str, incarnation: str, labels: "Facts") -> "dict[str, str]":
@@ -47,6 +54,37 @@ def check_keeper(unit: Unit, supervisor: str) -> None:
     if unit.kept_by() != supervisor and unit.spec is not None and unit.lives():
         raise Refusal(
             "alive", "the `{}` supervisor keeps a unit of this name".format(unit.kept_by()), "stop that first"
+        )
+
+
+def alive_refusal(generation: int, how: str = "lives") -> Refusal:
+    return Refusal("alive", "generation {} of it still {}".format(generation, how), "stop it first, then start it anew")
+
+
+def used_refusal(generation: int, how: str = "") -> Refusal:
+    return Refusal(
+        "used",
+        "its generation {} has already run{}".format(generation, how),
+        "take a new generation: ports are never used twice",
+    )
+
+
+def check_home(unit: Unit, known: bool) -> None:
+    """Refuse a record of another machine, unless it is `known` that nothing of it lives."""
+    if unit.elsewhere() and not known:
+        raise Refusal(
+            "shared",
+            "{} was written by another machine".format(unit.directory),
+            "set state_dir to a local directory, or remove it if that machine is gone",
+        )
+
+
+def sweep_former(find: "Callable[[], dict[int, int]]") -> None:
+    """Kill what a dead launch left. Refuse where some of it survives."""
+    left = sweep(find, FORMER_GRACE_S)[1]
+    if left:
+        raise Refusal(
+            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
         )
 
 
@@ -85,3 +123,31 @@ def new_file(path: str, content: str) -> None:
 
 def placed(text: str, unit: Unit) -> str:
     return text.replace("{unit_dir}", unit.path("files")).replace("{cluster_dir}", unit.cluster_dir)
+
+
+def record_of(unit: Unit, request: "Facts", **more: "Any") -> "Facts":
+    """What spec.json is to hold of this launch: nothing secret."""
+    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports")}
+    spec["argv"] = [placed(word, unit) for word in request["argv"]]
+    spec.update(boot_id=boot_id(), machine_id=machine_id(), incarnation=os.urandom(8).hex(), at=time.time())
+    spec.update(more)
+    return spec
+
+
+@contextmanager
+def laid_out(unit: Unit, request: "Facts") -> "Iterator[str]":
+    """`with laid_out(unit, request) as fresh`: a directory that holds the launch's files, to be filled with the rest.
+
+    It lies beside the unit's place and is renamed there at the end: it appears whole or, on a full disk, not.
+    """
+    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
+    remove_tree(fresh)  # of a start that was killed
+    try:
+        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
+        for name, content in request["files"].items():
+            new_file(os.path.join(fresh, "files", os.path.basename(name)), placed(content, unit))
+        yield fresh
+        os.rename(fresh, unit.directory)
+    except (OSError, Refusal):
+        remove_tree(fresh)
+        raise

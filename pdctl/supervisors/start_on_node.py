@@ -4,19 +4,24 @@ import fcntl
 import os
 import time
 
-from pdctl.supervisors.keeper_on_node import GRACE_S, Keeper, spawn_keeper
-from pdctl.supervisors.launch_on_node import check_gpus, check_keeper, marks_of, new_file, path_refusal, placed
-from pdctl.supervisors.node_state_on_node import (
-    Locked,
-    Refusal,
-    boot_id,
-    claim_generation,
-    machine_id,
-    write_json,
+from pdctl.supervisors.keeper_on_node import Keeper, spawn_keeper
+from pdctl.supervisors.launch_on_node import (
+    alive_refusal,
+    check_gpus,
+    check_home,
+    check_keeper,
+    laid_out,
+    marks_of,
+    new_file,
+    path_refusal,
+    placed,
+    record_of,
+    sweep_former,
+    used_refusal,
 )
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, claim_generation, write_json
 from pdctl.supervisors.preflight_on_node import check_ports
-from pdctl.supervisors.proc_on_node import describe, sweep
-from pdctl.supervisors.unit_on_node import Unit, discard, remove_tree
+from pdctl.supervisors.unit_on_node import Unit, discard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,55 +80,27 @@ def settle(unit: Unit) -> None:
 def check_former(unit: Unit, labels: "Facts") -> None:
     """Refuse while a former launch lives, or if this very generation ran already; sweep what a dead one left."""
     if unit.held:
-        raise Refusal(
-            "alive", "generation {} of it still lives".format(unit.generation()), "stop it first, then start it anew"
-        )
-    if unit.elsewhere() and unit.exit is None:
-        raise Refusal(
-            "shared",
-            "{} was written by another machine".format(unit.directory),
-            "set state_dir to a local directory, or remove it if that machine is gone",
-        )
+        raise alive_refusal(unit.generation())
+    check_home(unit, unit.exit is not None)
     if unit.main_alive():
-        raise Refusal(
-            "alive", "generation {} of it still runs, without its keeper".format(unit.generation()), "stop it first"
-        )
-    left = sweep(unit.remains, GRACE_S)[1]
-    if left:
-        raise Refusal(
-            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
-        )
+        raise alive_refusal(unit.generation(), "runs, without its keeper")
+    sweep_former(unit.remains)
     if unit.spec is not None and unit.spec["labels"] == labels and unit.keeper is not None:
         how = unit.exit or {}
         ended = how.get("reason") or how.get("signal") or "exit status {}".format(how.get("status"))
-        raise Refusal(
-            "used",
-            "its generation {} has already run ({})".format(labels["generation"], ended),
-            "take a new generation: ports are never used twice",
-        )
+        raise used_refusal(labels["generation"], " ({})".format(ended))
 
 
 def lay_out(unit: Unit, request: "Facts") -> int:
-    """Write the unit's directory beside its place and rename it there; the locked descriptor of its `alive`."""
-    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
-    remove_tree(fresh)  # of a start that was killed
-    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports", "log_cap_bytes")}
-    spec["argv"] = [placed(word, unit) for word in request["argv"]]
-    spec.update(boot_id=boot_id(), machine_id=machine_id(), incarnation=os.urandom(8).hex(), at=time.time())
-    try:
-        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
-        for name, content in request["files"].items():
-            new_file(os.path.join(fresh, "files", os.path.basename(name)), placed(content, unit))
+    """Write the unit's directory; the locked descriptor of its `alive`."""
+    spec = record_of(unit, request, log_cap_bytes=request["log_cap_bytes"])
+    with laid_out(unit, request) as fresh:
         new_file(os.path.join(fresh, "log"), "")
         new_file(os.path.join(fresh, "alive"), "")
         alive_fd = os.open(os.path.join(fresh, "alive"), os.O_RDWR)
         fcntl.flock(alive_fd, fcntl.LOCK_EX)
         # Not synced: a power cut ends the unit too, and the generation is in the ledger, which is.
         write_json(os.path.join(fresh, "spec.json"), spec, durable=False)
-        os.rename(fresh, unit.directory)
-    except OSError:
-        remove_tree(fresh)
-        raise
     unit.spec = spec
     unit.incarnation = spec["incarnation"]
     return alive_fd

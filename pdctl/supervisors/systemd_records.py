@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from pdctl.model.observed import NodeView
-from pdctl.model.role import UnitKind
-from pdctl.model.unit import ExitEvidence, Labels, StopReport, UnitState, UnitStatus
+from pdctl.model.unit import ExitEvidence, StopReport, UnitState, UnitStatus
 from pdctl.ssh.text import printable
-from pdctl.supervisors.unit_records import labels_from_json, node_view
+from pdctl.supervisors.unit_records import labels_from_json, service_status, service_view
 
 Facts = Mapping[str, Any]
 
@@ -28,23 +27,12 @@ _EXITED, _KILLED_BY = "1", ("2", "3")  # ExecMainCode: CLD_EXITED, CLD_KILLED, C
 
 def systemd_view(node: str, cluster: str, found: Facts) -> NodeView:
     """One inspection."""
-    return replace(
-        node_view(node, cluster, {**found, "units": [], "fresh": found["fresh"] and not found["units"]}),
-        units=tuple(systemd_status(cluster, unit) for unit in found["units"]),
-    )
+    return service_view(node, cluster, found, systemd_status)
 
 
 def systemd_status(cluster: str, facts: Facts) -> UnitStatus:
-    """One unit. One whose labels cannot be read is unknown as long as something of it may live."""
-    try:
-        return _readable(facts)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        instance = printable(facts["unit"].removeprefix(f"pdctl.{cluster}."))
-        labels = Labels(cluster, instance, generation=0, spec_hash="", kind=UnitKind.ENGINE)
-        gone = facts.get("shown") is None and not facts.get("remains")
-        reason = "its record cannot be read" + ("; nothing of it lives" if gone else "")
-        exit_ = ExitEvidence(None, None, 0.0, False, reason=reason)
-        return UnitStatus(labels, UnitState.FAILED if gone else UnitState.UNKNOWN, exit=exit_)
+    """One unit."""
+    return service_status(cluster, facts, _readable)
 
 
 def _readable(facts: Facts) -> UnitStatus:

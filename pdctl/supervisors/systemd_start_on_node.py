@@ -5,28 +5,25 @@ import os
 import pwd
 import re
 import subprocess
-import time
 from contextlib import contextmanager
 
 from pdctl.supervisors.launch_on_node import (
+    alive_refusal,
     check_gpus,
+    check_home,
     check_keeper,
     check_marked_gpus,
+    laid_out,
     marks_of,
     new_file,
     path_refusal,
     placed,
+    record_of,
+    sweep_former,
+    used_refusal,
 )
-from pdctl.supervisors.node_state_on_node import (
-    Locked,
-    Refusal,
-    boot_id,
-    claim_generation,
-    machine_id,
-    write_json,
-)
+from pdctl.supervisors.node_state_on_node import Locked, Refusal, claim_generation, write_json
 from pdctl.supervisors.preflight_on_node import check_ports
-from pdctl.supervisors.proc_on_node import describe, sweep
 from pdctl.supervisors.systemd_command_on_node import (
     HOOK,
     HOOK_FORGETS_ENV,
@@ -38,7 +35,7 @@ from pdctl.supervisors.systemd_command_on_node import (
 from pdctl.supervisors.systemd_journal_on_node import launch_journal, sync_journal
 from pdctl.supervisors.systemd_persist_on_node import persist, unpersist
 from pdctl.supervisors.systemd_unit_on_node import KIND, Service, is_live, no_systemd, shown_units, systemctl
-from pdctl.supervisors.unit_on_node import discard, remove_tree
+from pdctl.supervisors.unit_on_node import discard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
     Guard = Callable[[str], None]
 
 GPU_GROUPS = ("video", "render")  # who may open /dev/kfd and /dev/dri; one of them, or none, may exist
-GRACE_S = 2.0  # SIGTERM to SIGKILL for what a dead launch left
 EXEC_FAILED = "203"  # systemd.exec(5), process exit codes
 EXEC_SAID = re.compile("at step EXEC|Failed to execute|Unable to locate executable")  # systemd 249 to 257
 STEPS = {  # the ones that an inventory or a node can cause
@@ -155,28 +151,13 @@ def check_former(unit: Service, labels: "Facts") -> None:
             "foreign", "systemd has a unit {} that pdctl did not make".format(unit.service), "rename or remove it"
         )
     if is_live(unit.shown):
-        raise Refusal(
-            "alive", "generation {} of it still lives".format(generation_of(unit)), "stop it first, then start it anew"
-        )
+        raise alive_refusal(generation_of(unit))
     check_keeper(unit, KIND)
-    if unit.elsewhere() and unit.ended is None:
-        raise Refusal(
-            "shared",
-            "{} was written by another machine".format(unit.directory),
-            "set state_dir to a local directory, or remove it if that machine is gone",
-        )
-    left = sweep(unit.left, GRACE_S)[1]
-    if left:
-        raise Refusal(
-            "alive", "{} of its last launch cannot be killed".format(describe(min(left))), "the node needs a reboot"
-        )
+    check_home(unit, unit.ended is not None)
+    sweep_former(unit.left)
     same = unit.spec is not None and unit.spec["labels"] == labels
     if same and (unit.ended is not None or unit.shown is not None or not unit.here()):
-        raise Refusal(
-            "used",
-            "its generation {} has already run".format(labels["generation"]),
-            "take a new generation: ports are never used twice",
-        )
+        raise used_refusal(labels["generation"])
 
 
 def generation_of(unit: Service) -> int:
@@ -185,30 +166,18 @@ def generation_of(unit: Service) -> int:
 
 
 def lay_out(unit: Service, request: "Facts", user: "pwd.struct_passwd") -> None:
-    """Write the unit's directory beside its place and rename it there: it appears whole or, on a full disk, not."""
-    fresh = os.path.join(os.path.dirname(unit.directory), "." + unit.name)
-    remove_tree(fresh)  # of a start that was killed
-    spec = {key: request[key] for key in ("labels", "restart", "stop_s", "address", "ports")}
-    spec["argv"] = [placed(word, unit) for word in request["argv"]]
-    spec.update(supervisor=KIND, boot_id=boot_id(), machine_id=machine_id(), at=time.time())
-    spec["incarnation"] = os.urandom(8).hex()
+    """Write the unit's directory, and let the engine's user through to its files."""
+    spec = record_of(unit, request, supervisor=KIND)
     env = {name: placed(value, unit) for name, value in request["env"].items()}
     env.update(request["secret_env"])
     env.update(marks_of(unit.name, unit.cluster_dir, spec["incarnation"], request["labels"]))
-    try:
-        os.makedirs(os.path.join(fresh, "files"), mode=0o700)
-        for name, content in request["files"].items():
-            path = os.path.join(fresh, "files", os.path.basename(name))
-            new_file(path, placed(content, unit))
+    with laid_out(unit, request) as fresh:
+        files = os.path.join(fresh, "files")
+        for path in [files, *(os.path.join(files, name) for name in os.listdir(files))]:
             os.chown(path, user.pw_uid, user.pw_gid)
-        os.chown(os.path.join(fresh, "files"), user.pw_uid, user.pw_gid)
         new_file(os.path.join(fresh, "env"), env_file(env))
         new_file(os.path.join(fresh, "ended.sh"), HOOK + ("" if spec["restart"] == "always" else HOOK_FORGETS_ENV))
         write_json(os.path.join(fresh, "spec.json"), spec)
-        os.rename(fresh, unit.directory)
-    except (OSError, Refusal):
-        remove_tree(fresh)
-        raise
     unit.spec = spec
     unit.incarnation = spec["incarnation"]
     unit.ended = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,22 @@ def node_view(node: str, cluster: str, found: Facts) -> NodeView:
         others=tuple(printable(other) for other in found["others"]),
         notes=(printable(found["note"]),) if found["note"] else (),
     )
+
+
+def service_view(node: str, cluster: str, found: Facts, status: Callable[[str, Facts], UnitStatus]) -> NodeView:
+    """One inspection by a supervisor whose units somebody else keeps (systemd, a container engine)."""
+    return replace(
+        node_view(node, cluster, {**found, "units": [], "fresh": found["fresh"] and not found["units"]}),
+        units=tuple(status(cluster, unit) for unit in found["units"]),
+    )
+
+
+def service_status(cluster: str, facts: Facts, read: Callable[[Facts], UnitStatus]) -> UnitStatus:
+    """One of its units. One whose labels cannot be read is unknown as long as something of it may live."""
+    try:
+        return read(facts)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _nameless(cluster, facts["unit"], facts.get("shown") is None and not facts.get("remains"), ())
 
 
 def unit_status(cluster: str, facts: Facts) -> UnitStatus:
@@ -162,12 +178,15 @@ def _shown(lines: list[str]) -> tuple[str, ...]:
 
 def _unreadable(cluster: str, facts: Facts) -> UnitStatus:
     """Without a record, locks and marks still tell whether anything of the unit lives."""
-    instance = facts["unit"].removeprefix(f"pdctl.{cluster}.")
-    labels = Labels(cluster, printable(instance), generation=0, spec_hash="", kind=UnitKind.ENGINE)
     gone = facts["spec"] is None and not facts["held"] and not facts["remains"]
+    return _nameless(cluster, facts["unit"], gone, _shown(facts["tail"]))
+
+
+def _nameless(cluster: str, unit: str, gone: bool, last_lines: tuple[str, ...]) -> UnitStatus:
+    labels = Labels(cluster, printable(unit.removeprefix(f"pdctl.{cluster}.")), 0, "", UnitKind.ENGINE)
     reason = "its record cannot be read" + ("; nothing of it lives" if gone else "")
-    state = UnitState.FAILED if gone else UnitState.UNKNOWN
-    return UnitStatus(labels, state, exit=_unseen({**facts, "spec": None}, reason))
+    exit_ = ExitEvidence(None, None, 0.0, False, last_lines=last_lines, reason=reason)
+    return UnitStatus(labels, UnitState.FAILED if gone else UnitState.UNKNOWN, exit=exit_)
 
 
 def stop_report(unit: str, found: Facts) -> StopReport:
