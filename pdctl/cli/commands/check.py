@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pdctl.control.journal import Session
 from pdctl.control.opened import Opened, read_deployment
 from pdctl.errors import UsageError
 from pdctl.health.finding import Verdict
+from pdctl.health.html_report import html_report
 from pdctl.inventory.select import select
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import plain
@@ -32,6 +34,7 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.argument("selectors", nargs=-1)
 @click.option("--save", "save_to", type=DIRECTORY, help="Keep what the nodes sent, raw: one file a node.")
 @click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
+@click.option("--html", "html_to", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to hand on.")
 @click.option("--fix", "fixes", is_flag=True, help="Show what pdctl may repair itself; with --yes, do it.")
 @click.option("--list", "lists", is_flag=True, help="Show every check, what can be pinned, and the thresholds.")
 @click.pass_obj
@@ -40,6 +43,7 @@ def command(
     selectors: tuple[str, ...],
     save_to: Path | None,
     replay_from: Path | None,
+    html_to: Path | None,
     fixes: bool,
     lists: bool,
 ) -> int:
@@ -54,7 +58,9 @@ def command(
         if save_to is not None or fixes:
             raise UsageError("a replay asks no node, so that nothing can be saved or fixed", hint="leave --replay out")
         _, deployment = read_deployment(options.inventory)
-        return _show(options, deployment, replay(deployment, replay_from, scope=_scope(deployment, selectors)))
+        replayed = replay(deployment, replay_from, scope=_scope(deployment, selectors))
+        _write_html(html_to, deployment, replayed)
+        return _show(options, deployment, replayed)
 
     async def collected(opened: Opened) -> Checked:
         deployment = opened.deployment
@@ -63,6 +69,7 @@ def command(
             checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)
         if save_to is not None:
             save_all(save_to, checked)
+        _write_html(html_to, deployment, checked)
         return checked
 
     async def act(opened: Opened) -> int:
@@ -107,6 +114,19 @@ def _show(options: Globals, deployment: Deployment, checked: Checked) -> int:
     for line in report_lines(report, took_s=checked.took_s, verbose=options.verbose):
         click.echo(line)
     return report.exit_code
+
+
+def _write_html(path: Path | None, deployment: Deployment, checked: Checked) -> None:
+    if path is None:
+        return
+    envelopes = {name: saved.envelope for name, saved in checked.saved.items()}
+    newest_s = max((envelope.wall_s for envelope in envelopes.values()), default=0.0)
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(newest_s))
+    text = html_report(checked.report, cluster=deployment.cluster, when=when, envelopes=envelopes)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def as_json(checked: Checked, *, passed: bool) -> dict[str, Any]:
