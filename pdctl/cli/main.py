@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": "say what `up` would do, and why",
     "up": "make the cluster what the inventory says",
     "status": "show what runs, what is registered, and what died of what",
+    "watch": "live figures of pools and instances: latency, load, KV transfer, alerts",
     "logs": "show the logs of instances, the router or the registrar",
     "restart": "relaunch instances, one of a role at a time",
     "down": "fence, drain and stop",

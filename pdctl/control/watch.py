@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pdctl.control.cluster import Cluster
@@ -23,6 +23,8 @@ from pdctl.model.reading import Unknown
 from pdctl.model.role import Connector
 from pdctl.model.snapshot import Snapshot, Vital
 from pdctl.routers.ports import planned_ports
+from pdctl.telemetry.alerts import AlertBook, Change
+from pdctl.telemetry.bottleneck import bottleneck
 from pdctl.telemetry.builder import ROUTER_TARGET, SnapshotBuilder
 from pdctl.telemetry.families import ENGINE_FAMILIES, ROUTER, scraped_names
 from pdctl.telemetry.kv_bytes import KvShape
@@ -131,3 +133,18 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def alerted(
+    snapshots: AsyncIterator[Snapshot], book: AlertBook | None = None, changed: Callable[[Change], None] | None = None
+) -> AsyncIterator[Snapshot]:
+    """The snapshots with what holds the cluster back in words, and with the alerts that stand. `changed` hears of each
+    alert that is raised or clears."""
+    alerts = book or AlertBook()
+    async for snapshot in snapshots:
+        told = replace(snapshot, bottleneck=bottleneck(snapshot))
+        standing, changes = alerts.take(told)
+        if changed is not None:
+            for change in changes:
+                changed(change)
+        yield replace(told, alerts=standing)

@@ -7,7 +7,7 @@ and goes stays one alert and is counted (`folded`). Times are the snapshots' own
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from pdctl.model.figure import Fig, Figure
@@ -198,8 +198,3 @@ def _low(figure: Fig) -> float | None:
 
 
 RULES: Final[tuple[Rule, ...]] = (_engines, _nodes, _router, _kv_stall, _burn, _pairs)
-
-
-def with_alerts(snapshot: Snapshot, alerts: tuple[Alert, ...]) -> Snapshot:
-    """The snapshot with what stands."""
-    return replace(snapshot, alerts=alerts)

@@ -1,0 +1,97 @@
+"""`pdctl watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+import click
+
+from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
+from pdctl.cli.session import STOPS, read
+from pdctl.control.opened import Opened
+from pdctl.control.watch import alerted, watching
+from pdctl.model.snapshot import WINDOWS_S, Snapshot
+from pdctl.telemetry.codec import to_plain
+
+
+@click.command("watch")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(0.2, 60.0),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks at every engine.",
+)
+@click.option(
+    "--window",
+    "window_s",
+    type=click.Choice([str(window) for window in WINDOWS_S]),
+    default=str(WINDOWS_S[0]),
+    show_default=True,
+    help="Seconds that pool figures are taken over.",
+)
+@click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
+@click.pass_obj
+def command(options: Globals, interval_s: float, window_s: str, ticks: int | None) -> int:
+    """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
+
+    A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing.
+    """
+
+    async def act(opened: Opened) -> int:
+        stop = asyncio.Event()
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with watching(opened.cluster, interval_s=interval_s) as watch:
+            await _show(options, _until(alerted(watch.snapshots()), stop, ticks), int(window_s))
+        return 0
+
+    return read(options, act)
+
+
+async def _show(options: Globals, snapshots: AsyncIterator[Snapshot], window_s: int) -> None:
+    if options.json:
+        async for snapshot in snapshots:
+            say_json(options, "snapshot", to_plain(snapshot), cluster=snapshot.cluster)
+            sys.stdout.flush()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    from pdctl.cli.watch_view import view
+
+    console = Console()
+    with (
+        Live(console=console, auto_refresh=False, screen=False)
+        if console.is_terminal
+        else contextlib.nullcontext() as live
+    ):
+        async for snapshot in snapshots:
+            if live is None:
+                console.print(view(snapshot, window_s))
+            else:
+                live.update(view(snapshot, window_s), refresh=True)
+
+
+async def _until(snapshots: AsyncIterator[Snapshot], stop: asyncio.Event, ticks: int | None) -> AsyncIterator[Snapshot]:
+    """Until a signal, or so many. The first two ticks have no rates yet; they are shown, as unknown."""
+    stopped = asyncio.create_task(stop.wait())
+    count = 0
+    try:
+        while ticks is None or count < ticks:
+            following = asyncio.ensure_future(anext(snapshots))
+            await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+                return
+            yield following.result()
+            count += 1
+    finally:
+        stopped.cancel()
