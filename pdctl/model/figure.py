@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from pdctl.model.reading import Unknown
 
@@ -26,8 +26,6 @@ class Figure:
 
     `age_s`: how old the youngest datum in it was when the snapshot was taken. `note`: what else must be said of it.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"ser_json_inf_nan": "strings"}  # JSON has no infinity
 
     low: float
     high: float

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Final
 
 from pdctl.model.deployment import Slo
 from pdctl.model.figure import Fig, Latency
@@ -256,8 +256,6 @@ class Alert:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster at `taken_s` (wall clock, seconds). `seq` counts ticks of this source; instances by name."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"ser_json_inf_nan": "strings"}  # as Figure's
 
     cluster: str
     seq: int

@@ -1,4 +1,4 @@
-"""Snapshots as JSON and back, without loss. Infinity (a histogram's last bucket) is the string "Infinity"."""
+"""Snapshots as JSON and back, without loss. In strict JSON, infinity (a histogram's last bucket) is a string."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def _adapter() -> TypeAdapter[Snapshot]:
 
 
 def to_plain(snapshot: Snapshot) -> dict[str, Any]:
-    """For `--json`: plain data, with the schema's number."""
-    plain: dict[str, Any] = json.loads(to_json(snapshot))
+    """For `--json`: plain data of strict JSON, with the schema's number."""
+    plain: dict[str, Any] = json.loads(to_json(snapshot), parse_constant=str)
     return {"snapshot_schema": SCHEMA, **plain}
 
 
 def to_json(snapshot: Snapshot) -> bytes:
-    """One JSON document on one line."""
-    return _adapter().dump_json(snapshot)
+    """One JSON document on one line, with Infinity as Python and JavaScript engines write it."""
+    # Not dump_json: what it does with infinity is set per class, and would be null here.
+    return json.dumps(_adapter().dump_python(snapshot), separators=(",", ":")).encode()
 
 
 def from_json(text: bytes | str) -> Snapshot:
