@@ -42,8 +42,8 @@ class SlotExpected:
 class Situation:
     """What runs and what is planned, by node. `scope`: ids of the slots to judge; None: all.
 
-    `serving`: GPU indices that running units of ours hold; None for a node that was not asked (then nothing is known to
-    serve, and a tenant is only shown, not blamed). `units`: names of those units, `pids`: their processes.
+    `serving`: GPU indices that running units of ours hold; a node that is not in it could not be asked. `units`: names
+    of those units.
     """
 
     serving: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -69,6 +69,7 @@ class Expectations:
     python: str | None
     ports: tuple[PortWanted, ...] = ()
     units: tuple[str, ...] = ()
+    serving_known: bool = True  # False: nobody could tell what of ours runs here; a tenant may be ours
     thresholds: Thresholds = field(default_factory=Thresholds)
     env: Mapping[str, str] = field(default_factory=dict)  # the node's own env of the inventory
     pinned: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +123,7 @@ def expectations(deployment: Deployment, policy: CheckPolicy, situation: Situati
             python=deployment.engine.python,
             ports=tuple(situation.ports.get(name, ())),
             units=tuple(situation.units.get(name, ())),
+            serving_known=name in situation.serving,
             thresholds=policy.thresholds,
             env=spec.env,
             pinned=policy.pinned,

@@ -61,6 +61,8 @@ class SessionResult:
     bandwidth: Outcome[Bandwidth]
 
 
+IDS: Final = ("fabric.ping", "fabric.rc_pingpong", "fabric.write_bw", "fabric.untested")
+
 Good = Callable[[SessionResult], bool | None]
 """Whether a session passed one test; None: unknown."""
 

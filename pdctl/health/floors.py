@@ -19,6 +19,7 @@ from pdctl.model.check_policy import Thresholds
 from pdctl.model.reading import Known, Reading, Unknown
 from pdctl.model.role import SupervisorKind
 
+IDS: Final = ("floor.gemm", "floor.hbm_copy", "floor.allreduce")
 MARK: Final = "PDCTL-FLOOR "
 SOURCE: Final = "torch on the node"
 RUN_S: Final = 150.0

@@ -12,6 +12,8 @@ from statistics import median
 
 from pdctl.health.check import Word
 from pdctl.health.finding import Evidence, Finding, Severity, Subject, Verdict
+from pdctl.health.policy import severity_of, unknown_is
+from pdctl.model.check_policy import CheckPolicy, UnknownIs
 from pdctl.model.deployment import Instance
 from pdctl.model.reading import Known, Reading, Unknown
 
@@ -66,8 +68,12 @@ def pace_word(
     return Word(Verdict.FAIL, observed, expected, evidence=evidence, fix=fix, why="it would hold its whole pool up")
 
 
-def judge_pace(instance: Instance, word: Word, severity: Severity = Severity.BLOCK) -> Finding:
-    """The finding of one engine's word. It blocks the slots of all its parts."""
+def judge_pace(instance: Instance, word: Word, policy: CheckPolicy) -> Finding | None:
+    """The finding of one engine's word; None where the policy leaves it out. It blocks the slots of all its parts."""
+    severity = severity_of(policy, CHECK, Severity.BLOCK)
+    unknown = unknown_is(policy, CHECK, essential=False)
+    if severity is None or (word.verdict is Verdict.UNKNOWN and unknown is UnknownIs.IGNORE):
+        return None
     slots = tuple(dict.fromkeys(f"{part.node}.{part.slot}" for part in instance.parts))
     return Finding(
         check=CHECK,
@@ -81,6 +87,7 @@ def judge_pace(instance: Instance, word: Word, severity: Severity = Severity.BLO
         why=word.why,
         title=TITLE,
         slots=slots,
+        unknown_blocks=unknown is UnknownIs.BLOCK,
     )
 
 
@@ -89,12 +96,11 @@ def judge_paces(
     instances: Mapping[str, Instance],
     profiles: Mapping[str, PaceProfile],
     spec_hashes: Mapping[str, str],
-    *,
-    factor: float = 1.5,
-    severity: Severity = Severity.BLOCK,
+    policy: CheckPolicy,
 ) -> tuple[tuple[Finding, ...], Mapping[str, PaceProfile]]:
     """Findings of engines timed together (by instance name), and the profiles after them."""
-    findings, after = [], dict(profiles)
+    findings: list[Finding] = []
+    after = dict(profiles)
     for name, reading in took.items():
         pool = instances[name].pool
         peers = {
@@ -104,8 +110,10 @@ def judge_paces(
         }
         spec_hash = spec_hashes[name]
         profile = profiles.get(name, PaceProfile(spec_hash))
+        factor = policy.thresholds.pace_factor
         word = pace_word(reading, peers, profile, spec_hash=spec_hash, factor=factor)
-        findings.append(judge_pace(instances[name], word, severity))
+        finding = judge_pace(instances[name], word, policy)
+        findings += [] if finding is None else [finding]
         if isinstance(reading, Known) and word.verdict is not Verdict.FAIL:
             after[name] = profile.with_time(spec_hash, reading.value)
     return tuple(findings), after

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pdctl.health import memory_budget
+from pdctl.health import fabric_verdict, floors, memory_budget, pace
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
 from pdctl.health.checks import reach
+
+ON_REQUEST = (*fabric_verdict.IDS, *floors.IDS, pace.CHECK)
+"""Checks that are made of measurements when somebody asks for them; the inventory may speak of them all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,9 @@ class Registry:
     figures: tuple[Figure, ...] = ()
 
     def ids(self) -> tuple[str, ...]:
-        """Every id, in order; more than once if two checks share it."""
-        return tuple(each.id for group in (self.checks, self.fleet, self.traits, self.figures) for each in group)
+        """Every id, in order, those of checks on request too; more than once if two checks share it."""
+        groups = (self.checks, self.fleet, self.traits, self.figures)
+        return (*(each.id for group in groups for each in group), *ON_REQUEST)
 
     def pins(self) -> tuple[str, ...]:
         """What the inventory can pin (`checks.pinned`)."""

@@ -6,6 +6,7 @@ import pytest
 
 from pdctl.health.finding import Verdict
 from pdctl.health.pace import PaceProfile, judge_paces, pace_word
+from pdctl.model.check_policy import CheckPolicy, SeverityIs
 from pdctl.model.reading import Known, Reading, Unknown
 from tests.unit.deployments import r1_2p3d, wide_ep16
 
@@ -48,7 +49,11 @@ def test_pools_are_compared_with_themselves_and_slow_times_are_not_learned() -> 
     instances = {instance.name: instance for instance in deployment.instances}
     seconds = dict(zip(instances, (0.2, 0.2, 1.0, 1.0, 2.0), strict=True))
     findings, after = judge_paces(
-        {name: s(value) for name, value in seconds.items()}, instances, {}, dict.fromkeys(instances, "spec")
+        {name: s(value) for name, value in seconds.items()},
+        instances,
+        {},
+        dict.fromkeys(instances, "spec"),
+        CheckPolicy(),
     )
     slow = [finding for finding in findings if finding.verdict is Verdict.FAIL]
     assert [finding.subject.device for finding in slow] == ["mi300x-05.all.0"]
@@ -60,8 +65,25 @@ def test_pools_are_compared_with_themselves_and_slow_times_are_not_learned() -> 
 def test_a_slow_engine_of_many_nodes_blocks_all_its_slots() -> None:
     instances = {instance.name: instance for instance in wide_ep16().instances}
     wide = next(name for name, instance in instances.items() if instance.group)
-    findings, _ = judge_paces({wide: s(9.0)}, instances, {wide: PaceProfile("spec", (1.0,))}, {wide: "spec"})
+    findings, _ = judge_paces(
+        {wide: s(9.0)}, instances, {wide: PaceProfile("spec", (1.0,))}, {wide: "spec"}, CheckPolicy()
+    )
     assert findings[0].slots == tuple(f"wide-{number}.all" for number in range(1, 5))
+
+
+def test_the_policy_decides_how_bad_a_slow_engine_is() -> None:
+    instances = {instance.name: instance for instance in r1_2p3d().instances}
+    slow = next(iter(instances))
+
+    def found(said: SeverityIs) -> list[bool]:
+        policy = CheckPolicy(severity={"engine.pace": said})
+        findings, _ = judge_paces(
+            {slow: s(9.0)}, instances, {slow: PaceProfile("spec", (1.0,))}, {slow: "spec"}, policy
+        )
+        return [finding.blocks for finding in findings]
+
+    assert found(SeverityIs.WARN) == [False]
+    assert found(SeverityIs.OFF) == []
 
 
 def test_a_profile_remembers_a_few_times_of_one_spec() -> None:
