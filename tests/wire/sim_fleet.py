@@ -17,6 +17,7 @@ import asyncssh
 import psutil
 
 from pdctl.control.demo_record import DemoNode, DemoNodes, read_nodes
+from tests.waiting import patient
 
 TAG = "PDCTL_TEST_TAG"
 
@@ -138,8 +139,8 @@ def port_free(address: str, port: int) -> bool:
 
 
 def eventually(holds: Callable[[], bool], deadline_s: float, what: str) -> None:
-    """Wait until `holds`; fails with `what` at the deadline."""
-    end = time.monotonic() + deadline_s
+    """Wait until `holds`; fails with `what` after `patient(deadline_s)`."""
+    end = time.monotonic() + patient(deadline_s)
     while not holds():
-        assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
+        assert time.monotonic() < end, f"not within {patient(deadline_s):g} s: {what}"
         time.sleep(0.01)

@@ -16,7 +16,7 @@ from pdctl.errors import EpochRefused, InstanceError
 from pdctl.model.unit import Restart, UnitState
 from pdctl.ssh.local import LocalShell
 from pdctl.supervisors.process import ProcessSupervisor
-from tests.waiting import free_port, wait_until
+from tests.waiting import free_port, patient, wait_until
 from tests.wire.process_rig import UNIT, ended, log_says, seen, supervising
 from tests.wire.units import (
     CLUSTER,
@@ -119,7 +119,7 @@ class TestLife:
         assert (found.state, found.restarts) == (UnitState.RUNNING, 1)
         assert found.incarnation != first.incarnation
         assert found.exit is not None and found.exit.cause == "killed by SIGKILL"
-        assert found.started_at is not None and found.started_at - found.exit.at < 0.5
+        assert found.started_at is not None and found.started_at - found.exit.at < patient(0.5)
         assert (await supervisor.stop(UNIT, epoch=1)).gone
         assert living(UNIT) == []
 
@@ -136,7 +136,7 @@ class TestLife:
         assert found.state is UnitState.RUNNING
         assert found.exit is not None and found.exit.cause == "exit status 3"
         report = await supervisor.stop(UNIT, epoch=1)
-        assert report.gone and report.took_s < 2
+        assert report.gone and report.took_s < patient(2)
         assert (await seen(supervisor)).state is UnitState.EXITED
 
 

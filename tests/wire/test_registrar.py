@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import patient, wait_until
 from tests.wire.fake_engine import FakeEngine
 from tests.wire.registrar_rig import entry, registrar_rig, stop
 from tests.wire.zmtp import FakeDiscovery
@@ -34,11 +34,16 @@ async def engines() -> AsyncIterator[list[FakeEngine]]:
         yield [await stack.enter_async_context(FakeEngine()) for _ in range(4)]
 
 
-async def heard(discovery: FakeDiscovery, *engines: FakeEngine, within_s: float = 10) -> None:
-    """Until each of `engines` has been registered from now on."""
+async def heard(discovery: FakeDiscovery, *engines: FakeEngine, within_s: float | None = None) -> None:
+    """Until each of `engines` has been registered from now on; `within_s` is a claim, not a time to give up."""
     begun = time.monotonic()
     addresses = {engine.address for engine in engines}
-    await wait_until(lambda: addresses <= discovery.members_since(begun), within_s, what=f"registered: {addresses}")
+    await wait_until(
+        lambda: addresses <= discovery.members_since(begun),
+        within_s or 10,
+        what=f"registered: {addresses}",
+        strict=within_s is not None,
+    )
 
 
 async def test_registrations_are_what_vllm_sends(tmp_path: Path, discovery: FakeDiscovery) -> None:
@@ -49,7 +54,7 @@ async def test_registrations_are_what_vllm_sends(tmp_path: Path, discovery: Fake
         rig.start()
         await wait_until(lambda: len(discovery.heard) >= 4, 10)
     times = [at for at, message in discovery.heard if message["type"] == "P"]
-    assert 0.9 < times[1] - times[0] < 2.5
+    assert 0.9 < times[1] - times[0] < patient(2.5)
     assert discovery.heard[0][1] == {
         "type": "P",
         "http_address": "127.0.0.1:9",
@@ -123,7 +128,7 @@ async def test_killed_registrar_sends_again_before_anyone_is_forgotten(
         assert rig.process is not None
         begun = time.monotonic()
         stop(rig.process, signal.SIGTERM)
-        assert (rig.process.returncode, time.monotonic() - begun < 2) == (0, True)
+        assert (rig.process.returncode, time.monotonic() - begun < patient(2)) == (0, True)
 
 
 async def test_older_or_broken_file_keeps_the_last_good_members(
@@ -159,7 +164,7 @@ async def test_older_or_broken_file_keeps_the_last_good_members(
         assert other.address not in discovery.members_since(0.0)
         rig.write(entry("p", "P", prefill), entry("d", "D", decode), entry("o", "P", other), epoch=8, seq=1)
         await heard(discovery, other)
-        assert rig.state["alerts"] == []
+        await wait_until(lambda: rig.state["alerts"] == [], 10, what="no alert is left")
 
 
 async def test_unhealthy_member_is_withheld_and_comes_back(
@@ -244,8 +249,8 @@ async def test_state_tells_how_old_it_is(tmp_path: Path, discovery: FakeDiscover
         await wait_until(lambda: rig.registered == {"p"}, 10)
         first = rig.state
         await wait_until(lambda: rig.state["ts"] > first["ts"] + 0.9, 10)
-        assert abs(time.time() - rig.state["ts"]) < 1.5
+        assert abs(time.time() - rig.state["ts"]) < patient(1.5)
         assert rig.process is not None and rig.state["pid"] == rig.process.pid
         assert rig.state["members"][0]["since"] == first["members"][0]["since"]
-        assert rig.state["members"][0]["last_sent_age_s"] < 1.0
+        assert rig.state["members"][0]["last_sent_age_s"] < patient(1.0)
         assert rig.state["router"]["reachable"] is True

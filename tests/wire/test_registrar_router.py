@@ -21,7 +21,7 @@ from pdctl.routers.health import member_counts
 from pdctl.routers.metrics import parse_router_load
 from pdctl.routers.ports import RouterPorts
 from tests.unit.deployments import mori_1p1d, nixl_1p2d, standard_2xtp4
-from tests.waiting import wait_until
+from tests.waiting import patient, wait_until
 from tests.wire.fake_engine import FakeEngine
 from tests.wire.registrar_rig import Rig, RouterProcess, Spread, entry, free_ports, registrar_rig, stop
 
@@ -168,7 +168,7 @@ async def test_router_killed_at_the_worst_moment_takes_no_fenced_member_back(
         await case.fence()
         case.router.start()
         await case.router.listening(client)
-        assert await case.router.serving(client) < 2.0, "members come back at once"
+        assert await case.router.serving(client) < patient(2.0), "members come back at once"
         async with Spread(case.router, client) as spread:
             await wait_until(lambda: len(case.stays.asked_since(killed)) >= 25, 10)
             await wait_until(lambda: case.rig.registered == {"p", "d"}, 10)

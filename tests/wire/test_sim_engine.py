@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import patient, wait_until
 from tests.wire.sim_client import Answer, call, complete, metrics, more_tokens
 from tests.wire.sim_engines import Engine, engine
 
@@ -92,13 +92,17 @@ async def test_port_stays_closed_until_the_startup_time_has_passed(tmp_path: Pat
         await one.ready()
         took_s = time.time() - begun
         assert "Application startup complete." in one.log.read_text()
-    assert 0.75 <= took_s < 2.0
+    assert 0.75 <= took_s < patient(2.0)
 
 
 async def test_start_costs_less_than_half_a_cpu_second(tmp_path: Path) -> None:
-    async with engine(tmp_path) as one:
-        times = psutil.Process(one.process.pid).cpu_times()
-    assert times.user + times.system < 0.5
+    """The best of up to three: what shares a core's caches with a neighbour costs more than its own work."""
+    costs_s: list[float] = []
+    while len(costs_s) < 3 and min(costs_s, default=1.0) >= 0.5:
+        async with engine(tmp_path) as one:
+            times = psutil.Process(one.process.pid).cpu_times()
+        costs_s.append(times.user + times.system)
+    assert min(costs_s) < 0.5
 
 
 async def test_prefills_queue_and_colocated_prefills_stall_decodes(tmp_path: Path) -> None:
@@ -117,10 +121,13 @@ async def test_prefills_queue_and_colocated_prefills_stall_decodes(tmp_path: Pat
 
 
 async def test_pace_does_not_drift(tmp_path: Path) -> None:
-    """10 ms a token over a second, although every single wake-up is late; the best of three, for busy machines."""
+    """10 ms a token over a second, although every single wake-up is late; the best of five, for busy machines."""
+    errors_s: list[float] = []
     async with engine(tmp_path, env=SLOW) as one:
-        means = [statistics.fmean(_gaps(await complete(one.port, tokens=101, stream=True))) for _ in range(3)]
-    assert min(abs(mean - 0.010) for mean in means) < 0.0003
+        while len(errors_s) < 5 and min(errors_s, default=1.0) >= 0.0003:
+            gaps = _gaps(await complete(one.port, tokens=101, stream=True))
+            errors_s.append(abs(statistics.fmean(gaps) - 0.010))
+    assert min(errors_s) < 0.0003
 
 
 async def test_idle_engine_does_not_spin(tmp_path: Path) -> None:
