@@ -20,8 +20,9 @@ _LIVING = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
 
 
 def has_hardware(deployment: Deployment) -> bool:
-    """Whether there are GPUs to check: not with simulated engines, nor where every node says `gpu: cpu`."""
-    simulated = deployment.engine.kind is EngineKind.SIMULATED
+    """Whether there are GPUs to check: not with simulated engines, unless the inventory asks for the gate all the same,
+    nor where every node says `gpu: cpu`."""
+    simulated = deployment.engine.kind is EngineKind.SIMULATED and deployment.checks.gate is not True
     return not simulated and any(node.gpu != "cpu" for node in deployment.nodes.values())
 
 

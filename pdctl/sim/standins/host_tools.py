@@ -11,7 +11,7 @@ from pdctl.sim.standins.facts import Gpu, Nic
 
 DATA_NET = "10.1.0"
 KIB = 1024
-TERABYTES = {"/": 2, "/tmp": 2, "/var": 2, "/dev/shm": 1, "/models": 20}
+TERABYTES = {"/": 2, "/tmp": 2, "/var": 2, "/dev/shm": 1, "/models": 20, "/models/lab": 20}
 
 
 def outputs(gpus: Sequence[Gpu], nics: Sequence[Nic], number: int) -> dict[str, dict[str, str]]:
