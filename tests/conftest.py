@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from tests import leaks
 
+# Checks that lie outside of test files say what differed, too.
+pytest.register_assert_rewrite("tests.conformance")
+
 # A busy machine must not fail a property: how long one example takes says nothing about it.
 settings.register_profile("pdctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pdctl")

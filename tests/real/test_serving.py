@@ -75,7 +75,7 @@ async def test_a_corrupted_pair_is_noticed(serving: Stack) -> None:
     """Were the wrong blocks pulled, the comparison of texts would tell: here they are those of another prompt."""
     seen = await serving.status()
     prefill, decode = of(seen, "n1.main.0"), of(seen, "n2.main.0")
-    mine, others = list(range(20, 120)), list(range(220, 320))
+    mine, others = list(range(270, 370)), list(range(369, 269, -1))
     asked = {"prompt": mine, "max_tokens": TOKENS, "ignore_eos": True}
     url = f"http://{decode['endpoint']}"
     alone = await complete(url, asked)

@@ -97,8 +97,9 @@ async def test_a_killed_worker_and_a_killed_leader_are_named_swept_and_healed(se
     assert len(workers) >= 2
     loads = [asyncio.create_task(run_load(_two_streams(one))) for one in (bereft, headless)]
     try:
-        for one in (bereft, headless):
-            await wait_until(partial(_busy, one), 60.0, what="both streams run", poll_s=0.1)
+        for one, load in zip((bereft, headless), loads, strict=True):
+            await wait_until(partial(_busy, one), 60.0, what=f"both streams run at {one['name']}", poll_s=0.1)
+            assert not load.done(), load.result()
         worker.kill()
         os.kill(headless["pid"], signal.SIGKILL)
 
