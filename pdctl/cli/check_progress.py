@@ -11,7 +11,10 @@ import click
 from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
+from pdctl.control.check_deeper import Tested
 from pdctl.health.envelope import Envelope
+from pdctl.health.fabric_verdict import SessionResult
+from pdctl.model.events import plain
 from pdctl.model.observed import Trouble
 
 Arrived = Callable[[str, Envelope | Trouble], None]
@@ -26,6 +29,19 @@ def progress(options: Globals, nodes: tuple[str, ...], cluster: str) -> Iterator
         yield from _on_terminal(nodes)
     else:
         yield _as_lines
+
+
+def said(options: Globals, cluster: str) -> Tested:
+    """Tells each pair of NICs that was tested as it comes: an event with --json, a line on stderr else."""
+
+    def tested(result: SessionResult, done: int, total: int) -> None:
+        if options.json:
+            body = {"pair": result.session.name, "bandwidth": plain(result.bandwidth), "done": done, "total": total}
+            say_json(options, "fabric_tested", body, cluster=cluster)
+        else:
+            click.echo(f"{done} of {total}: {one_line(result.session.name)}", err=True)
+
+    return tested
 
 
 def _as_events(options: Globals, cluster: str) -> Arrived:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pdctl.cli.check_progress import progress
+from pdctl.cli.check_progress import progress, said
 from pdctl.cli.check_table import report_lines
 from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import change, read
 from pdctl.control.check import Checked, check, replay, save_all
+from pdctl.control.check_deeper import Deeper, check_deeper
 from pdctl.control.check_scope import nodes_in
 from pdctl.control.fix import fix
 from pdctl.control.fix import fixes as planned_fixes
@@ -35,6 +37,8 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.option("--save", "save_to", type=DIRECTORY, help="Keep what the nodes sent, raw: one file a node.")
 @click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
 @click.option("--html", "html_to", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to hand on.")
+@click.option("--fabric", is_flag=True, help="Test the rails that KV will move over too: pings, RDMA, bandwidth.")
+@click.option("--floors", is_flag=True, help="Measure idle GPUs too: matrix products, HBM, all-reduce; takes minutes.")
 @click.option("--fix", "fixes", is_flag=True, help="Show what pdctl may repair itself; with --yes, do it.")
 @click.option("--list", "lists", is_flag=True, help="Show every check, what can be pinned, and the thresholds.")
 @click.pass_obj
@@ -44,6 +48,8 @@ def command(
     save_to: Path | None,
     replay_from: Path | None,
     html_to: Path | None,
+    fabric: bool,
+    floors: bool,
     fixes: bool,
     lists: bool,
 ) -> int:
@@ -55,8 +61,8 @@ def command(
     if lists:
         return _list(options)
     if replay_from is not None:
-        if save_to is not None or fixes:
-            raise UsageError("a replay asks no node, so that nothing can be saved or fixed", hint="leave --replay out")
+        if save_to is not None or fixes or fabric or floors:
+            raise UsageError("a replay asks no node: it can save, test and fix nothing", hint="leave --replay out")
         _, deployment = read_deployment(options.inventory)
         replayed = replay(deployment, replay_from, scope=_scope(deployment, selectors))
         _write_html(html_to, deployment, replayed)
@@ -67,6 +73,10 @@ def command(
         scope = _scope(deployment, selectors)
         with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
             checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)
+        if fabric or floors:
+            deeper = Deeper(fabric, floors, scope)
+            report = await check_deeper(opened.cluster, checked.fleet, deeper, tested=said(options, deployment.cluster))
+            checked = replace(checked, report=report)
         if save_to is not None:
             save_all(save_to, checked)
         _write_html(html_to, deployment, checked)
