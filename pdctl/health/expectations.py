@@ -33,6 +33,8 @@ class SlotExpected:
     serving: bool = False
     judged: bool = True
     tp: int = 1
+    ranks: int = 1  # of one instance: tp * dp
+    ep: bool = False  # experts over all ranks
     memory_utilization: float | None = None  # vLLM's --gpu-memory-utilization
     heap_bytes: int | None = None  # MORI_SHMEM_HEAP_SIZE, which lies outside of it
     env: Mapping[str, str] = field(default_factory=dict)  # what its engines will be given
@@ -153,6 +155,8 @@ def _slots(deployment: Deployment, node: str, situation: Situation) -> list[Slot
                 serving=not serving.isdisjoint(slot.gpus),
                 judged=situation.scope is None or slot.id in situation.scope,
                 tp=pool.parallel.tp if pool is not None else 1,
+                ranks=pool.parallel.ranks if pool is not None else 1,
+                ep=pool is not None and pool.parallel.ep,
                 memory_utilization=None if pool is None else _utilization(pool),
                 heap_bytes=parse_size(env.get("MORI_SHMEM_HEAP_SIZE", "")),
                 env=env,

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from pdctl.health import fabric_verdict, floors, memory_budget, pace
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
-from pdctl.health.checks import reach
+from pdctl.health.checks import (
+    host_kernel,
+    host_room,
+    host_state,
+    nic_counters,
+    nic_place,
+    nic_ports,
+    nic_qos,
+    nic_versions,
+    reach,
+)
 
 ON_REQUEST = (*fabric_verdict.IDS, *floors.IDS, pace.CHECK)
 """Checks that are made of measurements when somebody asks for them; the inventory may speak of them all the same."""
@@ -32,9 +42,20 @@ class Registry:
 
 
 REGISTRY = Registry(
-    checks=(*reach.CHECKS, *memory_budget.CHECKS),
-    fleet=(*reach.FLEET_CHECKS,),
-    traits=(),
+    checks=(
+        *reach.CHECKS,
+        *memory_budget.CHECKS,
+        *nic_ports.CHECKS,
+        *nic_place.CHECKS,
+        *nic_qos.CHECKS,
+        *nic_counters.CHECKS,
+        *nic_versions.CHECKS,
+        *host_kernel.CHECKS,
+        *host_room.CHECKS,
+        *host_state.CHECKS,
+    ),
+    fleet=(*reach.FLEET_CHECKS, *host_state.FLEET_CHECKS),
+    traits=(*nic_versions.TRAITS, *host_kernel.TRAITS, *host_room.TRAITS),
     figures=(),
 )
 """One line per file of `checks`: `*gpu_memory.CHECKS`."""

@@ -11,8 +11,7 @@ from pdctl.health.host_facts import clock_offset, host_facts
 from pdctl.health.outputs import absent, output
 from pdctl.health.parse.limits import UNLIMITED
 from pdctl.model.reading import Known, Reading, Unknown
-from pdctl.sim.standins.host import Shape
-from tests.unit.health_nodes import WALL_S, changed, healthy, node
+from tests.unit.health_nodes import WALL_S, changed, healthy
 
 T = TypeVar("T")
 
@@ -36,7 +35,15 @@ def test_a_healthy_host() -> None:
 
 
 def test_faults_of_a_host() -> None:
-    facts = host_facts(node(Shape(memlock_kib=64, numa_balancing=1)))
+    limits = healthy().files["/proc/self/limits"].text
+    line = next(line for line in limits.splitlines() if line.startswith("Max locked memory"))
+    faults = {
+        "/proc/sys/kernel/numa_balancing": "1\n",
+        "/proc/self/limits": limits.replace(
+            line, "Max locked memory         65536                65536                bytes"
+        ),
+    }
+    facts = host_facts(changed(healthy(), files=faults))
     assert (known(facts.numa_balancing), known(facts.locked_memory)) == (1, 64 << 10)
 
 

@@ -15,9 +15,8 @@ from pdctl.health.nic_facts import NicFacts, nic_facts
 from pdctl.health.nic_firmware import version_key
 from pdctl.health.nic_rails import rails, rails_by_gpu, rails_by_network
 from pdctl.model.reading import Known, Reading, Unknown
-from pdctl.sim.standins.host import Shape
 from tests import tool_outputs
-from tests.unit.health_nodes import changed, healthy, node
+from tests.unit.health_nodes import changed, healthy
 
 T = TypeVar("T")
 IB = "/sys/class/infiniband"
@@ -75,8 +74,13 @@ def test_a_healthy_node_of_eight_rails() -> None:
 
 
 def test_faults_are_seen_where_they_are() -> None:
-    shape = Shape(ports_down=frozenset({2}), rates_gbps={5: 200}, only_roce_v1=frozenset({6}))
-    found = devices(nic_facts(node(shape)))
+    faults: dict[str, str | None] = {
+        f"{IB}/mlx5_2/ports/1/state": "1: DOWN\n",
+        f"{IB}/mlx5_2/ports/1/phys_state": "3: Disabled\n",
+        f"{IB}/mlx5_5/ports/1/rate": "200 Gb/sec (4X HDR)\n",
+        **{f"{IB}/mlx5_6/ports/1/gid_attrs/types/{index}": "IB/RoCE v1\n" for index in range(4)},
+    }
+    found = devices(nic_facts(changed(healthy(), files=faults)))
     down, slow = found["mlx5_2"].port, found["mlx5_5"].port
     assert down is not None
     assert slow is not None
