@@ -25,15 +25,17 @@ _ROOT_WITHOUT = (
     "./var/lib/dpkg", "./usr/bin/containerd*", "./usr/bin/docker*", "./usr/bin/ctr", "./usr/sbin/dockerd",
     "./usr/sbin/runc", "./usr/share/man", "./usr/lib/systemd",
 )  # fmt: skip
-_PROJECT_WITHOUT = (".git", ".hypothesis", "__pycache__", ".*_cache", "test", "tests", "mypy", "mypyc", "ruff", "*.a")
+_PROJECT_WITHOUT = (
+    ".git", ".hypothesis", ".venv-*", "__pycache__", ".*_cache", "test", "tests", "mypy", "mypyc", "ruff", "*.a",
+)  # fmt: skip
 
 
-async def import_image(host: LabHost, image: str = IMAGE) -> str:
-    """Make the image on a host that has docker (`Systemd(docker=True)`); its id, "sha256:…". Raises LabError."""
-    return await asyncio.to_thread(_import, host.pid, image)
+async def import_image(host: LabHost, image: str = IMAGE, *, program: str = "docker") -> str:
+    """Make the image on a host that has docker or podman (`Systemd(docker=True)`); its id. Raises LabError."""
+    return await asyncio.to_thread(_import, host.pid, image, program)
 
 
-def _import(pid: int, image: str) -> str:
+def _import(pid: int, image: str, program: str) -> str:
     with (
         subprocess.Popen(_tar(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tar,
         subprocess.Popen(
