@@ -35,8 +35,8 @@ async def completion(url: str) -> Answer:
         return Answer(answer.status_code, answer.text)
 
 
-async def load_until(url: str, stop: Callable[[], bool], *, osl: int = 32, concurrency: int = 6) -> LoadReport:
-    """A load of streams until `stop` says so."""
+async def load_until(url: str, stop: Callable[[], bool], *, osl: int = 32, concurrency: int = 3) -> LoadReport:
+    """A load of streams until `stop` says so: few, for every one of their tokens costs the commands under test CPU."""
     spec = LoadSpec(
         url=url, model=MODEL_NAME, concurrency=concurrency, isl=128, osl=osl, requests=100_000, deadline_s=60.0
     )
