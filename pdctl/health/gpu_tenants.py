@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pdctl.health.envelope import Envelope
 from pdctl.health.gpu_amd_smi import PROCESS, AmdSmi
+from pdctl.health.outputs import output
 from pdctl.health.parse.kfd_processes import PROC, parse_kfd_processes
 from pdctl.health.parse.kfd_topology import KfdTopology
 from pdctl.model.reading import Known, Reading, Unknown
@@ -14,11 +15,14 @@ from pdctl.model.reading import Known, Reading, Unknown
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One process that holds a compute context. `vram_bytes` by GPU index; an Unknown says why it is not known."""
+    """One process that holds a compute context. `vram_bytes` by GPU index, -1 for one that KFD does not place.
+
+    `owner` says whose it is: its cgroup, and the names and labels of its container.
+    """
 
     pid: int
     name: Reading[str]
-    cgroup: Reading[str]
+    owner: Reading[str]
     vram_bytes: Mapping[int, Reading[int]]
     source: str
 
@@ -39,6 +43,8 @@ def read_tenants(
 
 def _of_kfd(envelope: Envelope, index_by_id: Mapping[int, int]) -> list[Tenant]:
     found = []
+    listed = output(envelope, "docker.ps")
+    containers = listed.value.splitlines() if isinstance(listed, Known) else []
     for process in parse_kfd_processes(envelope.files):
         held: dict[int, Reading[int]] = {}
         for gpu_id, used in process.vram_bytes.items():
@@ -48,8 +54,20 @@ def _of_kfd(envelope: Envelope, index_by_id: Mapping[int, int]) -> list[Tenant]:
                 held[index] = Known(before.value + used.value, used.source)
             elif not isinstance(before, Unknown):
                 held[index] = used
-        found.append(Tenant(process.pid, process.name, process.cgroup, held, f"{PROC}/{process.pid}"))
+        owner = _with_container(process.cgroup, containers)
+        found.append(Tenant(process.pid, process.name, owner, held, f"{PROC}/{process.pid}"))
     return found
+
+
+def _with_container(cgroup: Reading[str], containers: Sequence[str]) -> Reading[str]:
+    """A container's cgroup holds its id only; `docker ps` tells its name and labels."""
+    if isinstance(cgroup, Unknown):
+        return cgroup
+    shown = next(
+        (line for line in containers if (words := line.split()) and len(words[0]) >= 12 and words[0] in cgroup.value),
+        "",
+    )
+    return Known(f"{cgroup.value} {shown}".strip(), cgroup.source)
 
 
 def _of_amd_smi(amd_smi: AmdSmi, index_of: Mapping[str, int]) -> Reading[tuple[Tenant, ...]]:

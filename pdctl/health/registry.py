@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pdctl.health import fabric_verdict, floors, memory_budget, pace
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
 from pdctl.health.checks import (
+    gpu_condition,
+    gpu_driver,
+    gpu_errors,
+    gpu_links,
+    gpu_memory,
+    gpu_versions,
     host_kernel,
     host_room,
     host_state,
+    kernel_log,
     nic_counters,
     nic_place,
     nic_ports,
@@ -44,6 +51,12 @@ class Registry:
 REGISTRY = Registry(
     checks=(
         *reach.CHECKS,
+        *gpu_driver.CHECKS,
+        *gpu_memory.CHECKS,
+        *gpu_errors.CHECKS,
+        *gpu_condition.CHECKS,
+        *gpu_links.CHECKS,
+        *kernel_log.CHECKS,
         *memory_budget.CHECKS,
         *nic_ports.CHECKS,
         *nic_place.CHECKS,
@@ -55,7 +68,7 @@ REGISTRY = Registry(
         *host_state.CHECKS,
     ),
     fleet=(*reach.FLEET_CHECKS, *host_state.FLEET_CHECKS),
-    traits=(*nic_versions.TRAITS, *host_kernel.TRAITS, *host_room.TRAITS),
+    traits=(*gpu_versions.TRAITS, *nic_versions.TRAITS, *host_kernel.TRAITS, *host_room.TRAITS),
     figures=(),
 )
 """One line per file of `checks`: `*gpu_memory.CHECKS`."""

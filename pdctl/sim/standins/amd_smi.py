@@ -127,6 +127,7 @@ def metric(gpu: Gpu) -> dict[str, Any]:
         },
         "ecc": {**counts, "cache_correctable_count": 0, "cache_uncorrectable_count": 0},
         "perf_level": "AMDSMI_DEV_PERF_LEVEL_AUTO",
+        "xgmi_err": "AMDSMI_XGMI_STATUS_NO_ERRORS",
         "mem_usage": {
             "total_vram": value(total, "MB"),
             "used_vram": value(used, "MB"),

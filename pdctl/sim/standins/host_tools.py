@@ -53,9 +53,17 @@ def _amd_smi(gpus: Sequence[Gpu]) -> dict[str, str]:
     said = {f"{name} --json": amd_smi.run([name, "--json"], gpus)[0] for name in (*amd_smi.PER_GPU, "version")}
     return {
         **said,
-        "xgmi --json": json.dumps({"xgmi_metric": [_xgmi(gpu, gpus) for gpu in gpus]}, indent=4) + "\n",
-        "ras --cper --severity fatal --json": "No CPER files found\n",
+        "xgmi --json": json.dumps(_xgmi_documents(gpus), indent=4) + "\n",
+        "ras --cper --severity fatal --json": "timestamp            gpu_id  severity    file_name\n",
     }
+
+
+def _xgmi_documents(gpus: Sequence[Gpu]) -> dict[str, Any]:
+    links = [
+        {"gpu": gpu.number, "bdf": gpu.bdf, "link_status": ["SELF" if other is gpu else "U" for other in gpus]}
+        for gpu in gpus
+    ]
+    return {"xgmi_metric": [_xgmi(gpu, gpus) for gpu in gpus], "link_status": links}
 
 
 def _xgmi(gpu: Gpu, gpus: Sequence[Gpu]) -> dict[str, Any]:
