@@ -1,4 +1,8 @@
-"""Every test below needs root and the lab's tools; where one is missing, all are skipped with one line that says so."""
+"""What the tests below need of the machine; where it lacks something, they are skipped with one line that says what.
+
+All of them need root and the lab's tools. Those in `test_systemd_*` and `test_docker_*` need such hosts too, and so do
+those with the marks `systemd` and `docker`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.command import LabError
-from tests.lab.root import systemd_root
+from tests.lab.trial import Part, parts_lacking
 
 _HERE = Path(__file__).parent
 _TOOLS = {
@@ -33,6 +36,13 @@ def missing() -> str:
     return f"the lab needs packages: {' '.join(packages)}" if packages else ""
 
 
+def part_needed(item: pytest.Item) -> Part:
+    """The most demanding part of the lab that a test uses."""
+    named = item.path.name.split("_")[1]
+    parts = [part for part in Part if part == named or item.get_closest_marker(part) is not None]
+    return parts[-1] if parts else Part.NAMESPACES
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lacking = missing()
@@ -44,10 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make the root of the systemd hosts before any test's clock runs, where this machine has not made it yet."""
-    wanted = any(item.path.is_relative_to(_HERE) for item in session.items)
-    if wanted and not missing() and not session.config.option.collectonly:
-        try:
-            systemd_root()
-        except LabError as exc:
-            pytest.exit(str(exc), returncode=1)
+    """Try each part that the chosen tests need, before any test's clock runs; this makes the hosts' root too."""
+    chosen = [item for item in session.items if item.path.is_relative_to(_HERE)]
+    if not chosen or missing() or session.config.option.collectonly:
+        return
+    lacking = parts_lacking({part_needed(item) for item in chosen})
+    for item in chosen:
+        if part_needed(item) in lacking:
+            item.add_marker(pytest.mark.skip(reason=lacking[part_needed(item)]))

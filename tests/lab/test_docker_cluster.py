@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
-from tests.lab.controller import Said, pdctl
 from tests.lab.docker_image import IMAGE
 from tests.lab.docker_rig import ROOT, docker_lab
 from tests.lab.host import LabHost
-from tests.lab.inventory_for import Wanted, inventory_for
+from tests.lab.inventory_for import Wanted
 from tests.lab.lab import Lab
+from tests.lab.operators import Operator, operator_of
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 CLUSTER = "lab"
-REQUESTS = 40
 SLOTS = {
     "h1": {
         "a": {"gpus": "0-1", "pool": "prefill"},
@@ -40,13 +37,14 @@ async def lab() -> AsyncIterator[Lab]:
         yield made
 
 
-@pytest.fixture
-def inventory(lab: Lab, tmp_path: Path) -> Path:
+@pytest_asyncio.fixture(loop_scope="module")
+async def operator(lab: Lab, tmp_path: Path) -> AsyncIterator[Operator]:
+    """On hosts where nothing of ours runs, before and after."""
     nodes = {name: {"slots": slots} for name, slots in SLOTS.items()}
     wanted = Wanted(prefill=0, decode=0, cluster=CLUSTER, supervisor="docker", nodes=nodes)
-    path = tmp_path / "inventory.yaml"
-    path.write_text(inventory_for(lab, wanted).replace('"tp": 8', '"tp": 2'))
-    return path
+    found = operator_of(lab, tmp_path, wanted, edit=lambda text: text.replace('"tp": 8', '"tp": 2'))
+    yield found
+    await found.succeeds("down", "--now")
 
 
 async def containers(host: LabHost, *options: str) -> set[str]:
@@ -62,31 +60,9 @@ async def image_id(host: LabHost) -> str:
     return (await host.run("docker", "images", "--quiet", "--no-trunc", IMAGE)).strip().removeprefix("sha256:")
 
 
-async def alerts(tmp_path: Path, inventory: Path) -> list[str]:
-    """What `pdctl status` points out."""
-    found: list[str] = json.loads((await pdctl(tmp_path, inventory, "status")).stdout)["alerts"]
-    return found
-
-
-async def status(tmp_path: Path, inventory: Path) -> dict[str, str]:
+async def status(operator: Operator) -> dict[str, str]:
     """Unit -> state, as `pdctl status` says."""
-    said = await pdctl(tmp_path, inventory, "status")
-    document = json.loads(said.stdout)
-    views = [*document["instances"], *document["services"]]
-    return {f"pdctl.{CLUSTER}.{view['name']}": view["state"] for view in views}
-
-
-def ended(said: Said) -> str:
-    return f"status {said.status}\n{said.stdout[-3000:]}\n{said.stderr[-2000:]}"
-
-
-async def load(lab: Lab) -> list[int]:
-    """HTTP statuses of so many completions through the router."""
-    body = {"model": "lab/simulated-moe", "prompt": "a b c d", "max_tokens": 8}
-    url = f"http://{lab.hosts['h1'].address}:30000/v1/completions"
-    async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
-        answers = await asyncio.gather(*(client.post(url, json=body) for _ in range(REQUESTS)))
-    return [answer.status_code for answer in answers]
+    return {f"pdctl.{CLUSTER}.{name}": state for name, state in (await operator.states()).items()}
 
 
 async def traces(host: LabHost) -> dict[str, str]:
@@ -101,43 +77,42 @@ async def traces(host: LabHost) -> dict[str, str]:
     }
 
 
-async def test_up_load_and_down_of_2p3d_under_docker(lab: Lab, inventory: Path, tmp_path: Path) -> None:
-    up = await pdctl(tmp_path, inventory, "up")
-    assert up.status == 0, ended(up)
+async def test_up_load_and_down_of_2p3d_under_docker(lab: Lab, operator: Operator) -> None:
+    await operator.succeeds("up")
     assert await on_all(lab) == ENGINES | SERVICES
     assert await on_all(lab, "--filter", f"label=pdctl.cluster={CLUSTER}") == ENGINES | SERVICES
-    assert await status(tmp_path, inventory) == {
+    assert await status(operator) == {
         **dict.fromkeys(ENGINES, "serving"),
         **dict.fromkeys(SERVICES, "running"),
     }
-    assert await load(lab) == [200] * REQUESTS
+    assert set(await operator.load()) == {200}
 
-    again = await pdctl(tmp_path, inventory, "up")
-    assert again.status == 0, ended(again)
+    again = await operator.succeeds("up")
     assert not again.events("step_done")
 
     # Each host imported the image for itself, so that the same name stands for two builds.
-    (alert,) = await alerts(tmp_path, inventory)
+    (alert,) = (await operator.pdctl("status")).document()["alerts"]
     builds = {name: await image_id(host) for name, host in lab.hosts.items()}
     assert alert.startswith("engines run different builds of their image: ")
     assert all(f"{image[:12]} on {name}" in alert for name, image in builds.items())
 
     victim = f"pdctl.{CLUSTER}.h2.b.0"
     await lab.hosts["h2"].run("docker", "kill", victim)
-    seen = await status(tmp_path, inventory)
-    assert seen[victim] == "failed"
+    await wait_until(lambda: is_in(operator, victim, "failed"), 20, what=f"{victim} has failed", poll_s=0.2)
     assert await on_all(lab) == (ENGINES | SERVICES) - {victim}
-    mended = await pdctl(tmp_path, inventory, "up")
-    assert mended.status == 0, ended(mended)
+    await operator.succeeds("up")
     assert await on_all(lab) == ENGINES | SERVICES
-    assert await load(lab) == [200] * REQUESTS
+    assert set(await operator.load()) == {200}
 
-    down = await pdctl(tmp_path, inventory, "down")
-    assert down.status == 0, ended(down)
-    assert set((await status(tmp_path, inventory)).values()) == {"down"}
+    await operator.succeeds("down")
+    assert set((await status(operator)).values()) == {"down"}
     for host in lab.hosts.values():
         left = await traces(host)
         files = left.pop("files").split()
         assert left == dict.fromkeys(left, ""), left
         # Left are logs, the ledger, and what the lease node knows of the cluster.
         assert [name for name in files if name.count("/") > 1 and not name.startswith(f"{CLUSTER}/logs/")] == []
+
+
+async def is_in(operator: Operator, unit: str, state: str) -> bool:
+    return (await status(operator))[unit] == state

@@ -16,6 +16,9 @@ from tests.lab.lab import Kind, Lab
 from tests.lab.nspawn import Systemd
 from tests.lab.site import Sudo
 
+BOTH_KINDS = pytest.mark.parametrize(
+    "kind", [pytest.param(Cheap(), id="cheap"), pytest.param(Systemd(), id="systemd", marks=pytest.mark.systemd)]
+)
 _SHOWS = "hostname; id -un; ls /tmp | grep ^h.$; ls /etc | grep ^h[0-9]$; cat /etc/machine-id; readlink /proc/1/ns/pid"
 
 
@@ -40,7 +43,7 @@ async def said(lab: Lab, host: LabHost, command: str, *, user: str | None = None
     return str(done.stdout).strip()
 
 
-@pytest.mark.parametrize("kind", [Cheap(), Systemd()], ids=["cheap", "systemd"])
+@BOTH_KINDS
 async def test_hosts_are_hosts_of_their_own(kind: Kind) -> None:
     async with Lab(3, kind) as lab:
         hosts = list(lab.hosts.values())
@@ -56,7 +59,7 @@ async def test_hosts_are_hosts_of_their_own(kind: Kind) -> None:
         assert await said(lab, hosts[0], f"bash -c '{there}'") == "SSH-"
 
 
-@pytest.mark.parametrize("kind", [Cheap(), Systemd()], ids=["cheap", "systemd"])
+@BOTH_KINDS
 async def test_the_projects_python_runs_on_the_hosts(kind: Kind) -> None:
     async with Lab(1, kind) as lab:
         host = lab.hosts["h1"]
@@ -79,6 +82,7 @@ async def test_a_sys_of_its_own_choice() -> None:
         assert await said(lab, lab.hosts["h1"], f"cat /sys/{rail}; ls /sys/class/net") == "4: ACTIVE\neth0\nlo"
 
 
+@pytest.mark.systemd
 async def test_units_of_a_systemd_host() -> None:
     async with Lab(1, Systemd()) as lab:
         host = lab.hosts["h1"]
@@ -104,6 +108,7 @@ async def test_sudo_as_asked_for(sudo: Sudo, complaint: str) -> None:
         assert complaint in str(done.stderr)
 
 
+@pytest.mark.docker
 async def test_a_container_runs_the_projects_python() -> None:
     async with Lab(1, Systemd(docker=True, disk="3g")) as lab:
         host = lab.hosts["h1"]

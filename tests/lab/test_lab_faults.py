@@ -12,7 +12,7 @@ from tests.lab.cheap import Cheap
 from tests.lab.host import LabHost
 from tests.lab.lab import Kind, Lab
 from tests.lab.nspawn import Systemd
-from tests.lab.test_lab import login, said
+from tests.lab.test_lab import BOTH_KINDS, login, said
 
 _SILENCE_S = 0.5
 
@@ -77,7 +77,7 @@ async def test_a_killed_sshd_leaves_what_it_started() -> None:
         assert await host.run("cat", f"/proc/{pid}/comm") == "sleep\n"
 
 
-@pytest.mark.parametrize("kind", [Cheap(), Systemd()], ids=["cheap", "systemd"])
+@BOTH_KINDS
 async def test_power_off_is_silent_and_the_disk_survives(kind: Kind) -> None:
     async with Lab(1, kind) as lab:
         host = lab.hosts["h1"]
@@ -94,6 +94,7 @@ async def test_power_off_is_silent_and_the_disk_survives(kind: Kind) -> None:
         assert await host.run("stat", "-c", "%Y %i", "/proc/1") != boot
 
 
+@pytest.mark.systemd
 async def test_a_reboot_from_inside_is_another_boot() -> None:
     async with Lab(1, Systemd()) as lab:
         host = lab.hosts["h1"]

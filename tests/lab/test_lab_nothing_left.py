@@ -19,6 +19,8 @@ import pytest
 
 from tests.lab.site import CHECKOUT
 
+pytestmark = pytest.mark.docker
+
 _KINDS = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 _GONE_S = 10.0
 

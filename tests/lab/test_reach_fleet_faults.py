@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.lab.cheap import Cheap
 from tests.lab.controller import Running, Said, pdctl, running
 from tests.lab.host import LabHost
 from tests.lab.inventory_for import Wanted, inventory_for
 from tests.lab.lab import Lab
+from tests.lab.site import MODEL
 from tests.waiting import wait_until
 
 _ENGINE = "pdctl.sim.engine"
@@ -132,6 +136,53 @@ async def test_sshd_dies_on_a_host_that_serves(tmp_path: Path) -> None:
         assert up.events("step_started") == [], up.stdout
         assert await engines(host) == 1
         await host.run("/usr/sbin/sshd", "-E", "/var/log/sshd.log")
+        assert set((await status(tmp_path, inventory)).values()) == {"serving"}
+        assert (await down(tmp_path, inventory)).status == 0
+
+
+# A file system whose server never answers: what a hung NFS mount is to those who ask for a path on it.
+_HANG = """
+import ctypes, os, sys, time
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other"
+if ctypes.CDLL(None).mount(b"hung", sys.argv[1].encode(), b"fuse", 0, options.encode()):
+    sys.exit("no mount")
+open("/run/hang", "w").write(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+async def hang(host: LabHost, path: str) -> None:
+    """From now on nobody gets an answer for `path`."""
+    await host.run("sh", "-c", '"$@" >/dev/null 2>&1 &', "sh", sys.executable, "-c", _HANG, path)
+    await wait_until(host.path("/run/hang").exists, 10, what="the file system is mounted")
+
+
+async def unhang(host: LabHost, path: str) -> None:
+    await host.run("sh", "-c", f"kill -KILL $(cat /run/hang); umount -l {path}")
+
+
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no /dev/fuse: no file system that hangs can be made")
+async def test_the_file_system_of_the_model_hangs(tmp_path: Path) -> None:
+    """The node is told by name in seconds, nothing is started there, and the others serve."""
+    async with Lab(3, Cheap()) as lab:
+        inventory, host = write_inventory(tmp_path, lab, Wanted(decode=2)), lab.hosts["h3"]
+        await hang(host, MODEL)
+        began = time.monotonic()
+        up = await pdctl(tmp_path, inventory, "up")
+        assert time.monotonic() - began < 60.0
+        assert up.status == 3, up
+        (failed,) = up.events("step_failed")
+        assert failed["step"] == "start:h3.main.0"
+        assert f"no answer for {MODEL}" in failed["cause"] and failed["cause"].endswith("its file system hangs")
+        assert await engines(host) == 0
+        assert await status(tmp_path, inventory) == {
+            "h1.main.0": "serving",
+            "h2.main.0": "serving",
+            "h3.main.0": "down",
+        }
+        await unhang(host, MODEL)
+        assert (await pdctl(tmp_path, inventory, "up")).status == 0
         assert set((await status(tmp_path, inventory)).values()) == {"serving"}
         assert (await down(tmp_path, inventory)).status == 0
 

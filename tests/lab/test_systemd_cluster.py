@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
-from tests.lab.controller import Said, pdctl, running
 from tests.lab.host import LabHost
-from tests.lab.inventory_for import Wanted, inventory_for
+from tests.lab.inventory_for import Wanted
 from tests.lab.lab import Lab
 from tests.lab.nspawn import Systemd
+from tests.lab.operators import ROOT, Operator, operator_of
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 CLUSTER = "lab"
-ROOT = "/var/lib/pdctl"
-REQUESTS = 40
 ENGINES = {f"pdctl.{CLUSTER}.h{number}.main.0" for number in range(1, 6)}
 SERVICES = {f"pdctl.{CLUSTER}.router", f"pdctl.{CLUSTER}.registrar"}
 
@@ -32,11 +28,12 @@ async def lab() -> AsyncIterator[Lab]:
         yield made
 
 
-@pytest.fixture
-def inventory(lab: Lab, tmp_path: Path) -> Path:
-    path = tmp_path / "inventory.yaml"
-    path.write_text(inventory_for(lab, Wanted(prefill=2, decode=3, cluster=CLUSTER, supervisor="systemd")))
-    return path
+@pytest_asyncio.fixture(loop_scope="module")
+async def operator(lab: Lab, tmp_path: Path) -> AsyncIterator[Operator]:
+    """On hosts where nothing of ours runs, before and after."""
+    found = operator_of(lab, tmp_path, Wanted(prefill=2, decode=3, cluster=CLUSTER, supervisor="systemd"))
+    yield found
+    await found.succeeds("down", "--now")
 
 
 async def units(host: LabHost, *options: str) -> set[str]:
@@ -49,25 +46,9 @@ async def on_all(lab: Lab, *options: str) -> set[str]:
     return set().union(*[await units(host, *options) for host in lab.hosts.values()])
 
 
-async def status(tmp_path: Path, inventory: Path) -> dict[str, str]:
+async def status(operator: Operator) -> dict[str, str]:
     """Unit -> state, as `pdctl status` says."""
-    said = await pdctl(tmp_path, inventory, "status")
-    document = json.loads(said.stdout)
-    views = [*document["instances"], *document["services"]]
-    return {f"pdctl.{CLUSTER}.{view['name']}": view["state"] for view in views}
-
-
-def ended(said: Said) -> str:
-    return f"status {said.status}\n{said.stdout[-3000:]}\n{said.stderr[-2000:]}"
-
-
-async def load(lab: Lab) -> list[int]:
-    """HTTP statuses of so many completions through the router."""
-    body = {"model": "lab/simulated-moe", "prompt": "a b c d", "max_tokens": 8}
-    url = f"http://{lab.hosts['h1'].address}:30000/v1/completions"
-    async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
-        answers = await asyncio.gather(*(client.post(url, json=body) for _ in range(REQUESTS)))
-    return [answer.status_code for answer in answers]
+    return {f"pdctl.{CLUSTER}.{name}": state for name, state in (await operator.states()).items()}
 
 
 async def traces(host: LabHost) -> dict[str, str]:
@@ -81,32 +62,28 @@ async def traces(host: LabHost) -> dict[str, str]:
     }
 
 
-async def test_up_load_and_down_of_2p3d_under_systemd(lab: Lab, inventory: Path, tmp_path: Path) -> None:
-    up = await pdctl(tmp_path, inventory, "up")
-    assert up.status == 0, ended(up)
+async def test_up_load_and_down_of_2p3d_under_systemd(lab: Lab, operator: Operator) -> None:
+    await operator.succeeds("up")
     assert await on_all(lab, "--state=active") == ENGINES | SERVICES
-    assert await status(tmp_path, inventory) == {
+    assert await status(operator) == {
         **dict.fromkeys(ENGINES, "serving"),
         **dict.fromkeys(SERVICES, "running"),
     }
-    assert await load(lab) == [200] * REQUESTS
+    assert set(await operator.load()) == {200}
 
-    again = await pdctl(tmp_path, inventory, "up")
-    assert again.status == 0, ended(again)
+    again = await operator.succeeds("up")
     assert not again.events("step_done")
 
     victim = f"pdctl.{CLUSTER}.h5.main.0"
     await lab.hosts["h5"].run("systemctl", "kill", "--signal=KILL", "--kill-who=main", victim)
-    assert (await status(tmp_path, inventory))[victim] == "failed"
+    await wait_until(lambda: is_in(operator, victim, "failed"), 20, what=f"{victim} has failed", poll_s=0.2)
     assert await on_all(lab, "--state=active") == (ENGINES | SERVICES) - {victim}
-    mended = await pdctl(tmp_path, inventory, "up")
-    assert mended.status == 0, ended(mended)
+    await operator.succeeds("up")
     assert await on_all(lab, "--state=active") == ENGINES | SERVICES
-    assert await load(lab) == [200] * REQUESTS
+    assert set(await operator.load()) == {200}
 
-    down = await pdctl(tmp_path, inventory, "down")
-    assert down.status == 0, ended(down)
-    assert set((await status(tmp_path, inventory)).values()) == {"down"}
+    await operator.succeeds("down")
+    assert set((await status(operator)).values()) == {"down"}
     for host in lab.hosts.values():
         left = await traces(host)
         files = left.pop("files").split()
@@ -115,19 +92,20 @@ async def test_up_load_and_down_of_2p3d_under_systemd(lab: Lab, inventory: Path,
         assert [name for name in files if name.count("/") > 1] == []
 
 
-async def test_controller_killed_right_after_a_start_was_sent(lab: Lab, inventory: Path, tmp_path: Path) -> None:
+async def is_in(operator: Operator, unit: str, state: str) -> bool:
+    return (await status(operator))[unit] == state
+
+
+async def test_controller_killed_right_after_a_start_was_sent(lab: Lab, operator: Operator) -> None:
     """The engines that it started serve nobody; a rerun from another machine adopts or replaces them."""
-    async with running(tmp_path, inventory, "up") as first:
+    async with operator.starts("up") as first:
         await first.has_said("step_started", action="start")
         first.process.kill()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    up = await pdctl(elsewhere, inventory, "up")
-    try:
-        assert up.status == 0, ended(up)
-        assert await on_all(lab, "--state=active") == ENGINES | SERVICES
-        assert await load(lab) == [200] * REQUESTS
-    finally:
-        down = await pdctl(elsewhere, inventory, "down")
-    assert down.status == 0, ended(down)
+    assert 200 not in await operator.load()
+    elsewhere = operator.elsewhere()
+    await elsewhere.succeeds("up")
+    assert await on_all(lab, "--state=active") == ENGINES | SERVICES
+    assert set((await status(elsewhere)).values()) == {"serving", "running"}
+    assert set(await elsewhere.load()) == {200}
+    await elsewhere.succeeds("down")
     assert await on_all(lab, "--all") == set()
