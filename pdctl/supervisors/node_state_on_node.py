@@ -74,7 +74,8 @@ def read_json(path: str) -> "dict[str, Any] | None":
     return found if isinstance(found, dict) else None
 
 
-def sync_directory(path: str) -> None:
+def sync_file(path: str) -> None:
+    """Have a file, or a directory's names, on the disk before this returns."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -101,7 +102,7 @@ def write_json(path: str, value: "dict[str, Any]", durable: bool = True) -> None
             os.unlink(temporary)
         raise
     if durable:
-        sync_directory(os.path.dirname(path))
+        sync_file(os.path.dirname(path))
 
 
 def entries(path: str) -> "list[str]":

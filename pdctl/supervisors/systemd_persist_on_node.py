@@ -10,7 +10,7 @@ import os
 import sys
 
 from pdctl.supervisors.launch_on_node import new_file
-from pdctl.supervisors.node_state_on_node import Refusal, read_text, write_json
+from pdctl.supervisors.node_state_on_node import Refusal, read_text, sync_file, write_json
 from pdctl.supervisors.systemd_command_on_node import (
     BOOT_UNIT,
     PATH,
@@ -58,15 +58,17 @@ def persist(unit: Service, request: "Facts", user: str) -> None:
         secrets=sorted(request["secret_env"]),
     )
     write_json(os.path.join(directory, "boot.json"), launch)
-    new_file(os.path.join(directory, "secrets"), env_file(request["secret_env"]))
-    new_file(os.path.join(directory, "boot.py"), request["relaunch"]["program"])
+    for name, content in (("secrets", env_file(request["secret_env"])), ("boot.py", request["relaunch"]["program"])):
+        new_file(os.path.join(directory, name), content)
+        sync_file(os.path.join(directory, name))
+    sync_file(directory)
     text = BOOT_UNIT.format(description=boot_description(unit.name), directory=directory, python=sys.executable)
     with open(path + ".pdctl", "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    sync_file(path + ".pdctl")
     os.rename(path + ".pdctl", path)
+    sync_file(UNIT_FILES)
     status, _, error = systemctl("enable", "--", boot_service(unit.name))  # has systemd read it, too
     if status:
         unpersist(unit)

@@ -81,7 +81,7 @@ async def active(host: LabHost, unit: str) -> None:
 
 async def boot_traces(host: LabHost) -> str:
     """What is left of boot units, in /etc and in systemd's memory, and of what they would start."""
-    files = "find /etc/systemd /var/lib/pdctl -name 'pdctl*' -not -path '*/logs/*'"
+    files = "find /etc/systemd /var/lib/pdctl -mindepth 1 -name 'pdctl*' -not -path '*/logs/*'"
     return await host.run("/bin/sh", "-c", f"{files}; systemctl list-units --all --plain --no-legend 'pdctl*'")
 
 
@@ -200,12 +200,12 @@ async def test_clusters_prod_and_prod_2_boot_apart(lab: Lab, on: Rig) -> None:
         assert (await on.supervisor.stop(on.unit(), epoch=1)).gone
         await on.supervisor.forget([on.unit()], epoch=1)
         await on.host.reboot()
-    async with rig(lab, f"{on.cluster}-2", host="h2") as other:
-        await active(other.host, f"{other.unit()}.service")
-        assert (await other.seen()).labels.generation == 2
-        traces = await boot_traces(other.host)
-        assert f"pdctl-boot.{other.cluster}." in traces and f"{on.cluster}." not in traces
-        assert (await other.supervisor.stop(other.unit(), epoch=1)).gone
+        async with rig(lab, other.cluster, host="h2") as after:
+            await active(after.host, f"{after.unit()}.service")
+            assert (await after.seen()).labels.generation == 2
+            traces = await boot_traces(after.host)
+            assert f"pdctl-boot.{after.cluster}." in traces and f"{on.cluster}." not in traces
+            assert (await after.supervisor.stop(after.unit(), epoch=1)).gone
 
 
 async def test_an_operator_who_looked_before_the_reboot_gets_none_of_its_ports(lab: Lab, on: Rig) -> None:
@@ -223,7 +223,7 @@ async def test_an_operator_who_looked_before_the_reboot_gets_none_of_its_ports(l
 
 async def test_an_engine_runs_as_the_user_that_the_inventory_names(on: Rig) -> None:
     await on.host.run("useradd", "--create-home", "--groups", "video", "engines")
-    spec = replace(on.spec('id -un; id -Gn; cat "$CONF"; exec sleep 600'), user="engines", files={"conf": "seen"})
+    spec = replace(on.spec('id -un; id -Gn; cat "$CONF"; exec sleep 600'), user="engines", files={"conf": "seen\n"})
     await on.supervisor.start(replace(spec, env={"CONF": "{unit_dir}/conf"}), epoch=1)
     await on.says("seen")
     said = (await on.journal()).split()
