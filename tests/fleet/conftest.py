@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from pdctl.cli.main import main
+from tests.fleet.command import Done, Operator
 from tests.fleet.site import Site, simulated_nodes, status
 
 
@@ -23,3 +26,25 @@ async def serving(site: Site) -> Site:
     if not seen["serving"] or seen["ratio"] != "2P3D":
         (await site.operator.pdctl("up", "--json")).expect(0)
     return site
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """`here(operator, *argv)`: one command in this process, for those that end before they reach for a node.
+
+    A process of its own for each would cost the better part of a second, nearly all of it imports.
+    """
+
+    def run(operator: Operator, *argv: str) -> Done:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("PDCTL_")]:
+                patch.delenv(name)
+            for name, value in operator.environment().items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main(argv)
+        printed = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Done(argv, ended.value.code, printed.out, printed.err)
+
+    return run

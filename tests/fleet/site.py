@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 import psutil
 
 from pdctl.control.demo_record import MARKER, DemoNode, DemoNodes, read_nodes
+from pdctl.control.opened import open_cluster
+from pdctl.control.status import as_json
+from pdctl.control.status import status as cluster_status
 from tests.fleet.command import Done, Json, Operator
 from tests.fleet.traces import END_S, processes
 from tests.waiting import wait_until
@@ -86,8 +90,11 @@ def simulated_nodes(directory: Path, *options: str) -> Iterator[Site]:
 
 
 async def status(operator: Operator) -> Json:
-    """What `pdctl status --json` says."""
-    return (await operator.pdctl("status", "--json")).document
+    """What `pdctl status --json` says, looked up in this process: that command is tested by tests of its own."""
+    assert operator.inventory is not None
+    async with open_cluster(operator.inventory) as opened:
+        seen: Json = json.loads(json.dumps(as_json(await cluster_status(opened.cluster)), default=str))
+    return seen
 
 
 def of(seen: Json, name: str) -> Json:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.fleet.command import Operator
+from tests.fleet.command import Done, Operator
 
 INVENTORIES = sorted((Path(__file__).parents[2] / "inventories").glob("*.yaml"))
 
@@ -57,11 +57,13 @@ def column(line: int, text: str) -> int:
 
 
 @pytest.mark.parametrize("command", ["validate", "up", "plan"])
-async def test_ten_mistakes_are_ten_located_errors_in_one_run(tmp_path: Path, command: str) -> None:
+def test_ten_mistakes_are_ten_located_errors_in_one_run(
+    tmp_path: Path, here: Callable[..., Done], command: str
+) -> None:
     path = tmp_path / "inventory.yaml"
     path.write_text(TEN_MISTAKES)
     operator = Operator(tmp_path / "state", path)
-    text, machine = await asyncio.gather(operator.pdctl(command), operator.pdctl("--json", command))
+    text, machine = here(operator, command), here(operator, "--json", command)
     problems = machine.expect(65).document["problems"]
     found = {problem["where"]: (problem["line"], problem["col"]) for problem in problems}
     assert found == {where: (line, column(line, said)) for where, (line, said) in WHERE.items()}
@@ -72,18 +74,20 @@ async def test_ten_mistakes_are_ten_located_errors_in_one_run(tmp_path: Path, co
     assert text.out == ""
 
 
-async def test_every_shipped_inventory_is_valid_and_renders_without_a_network(tmp_path: Path) -> None:
+def test_every_shipped_inventory_is_valid_and_renders_without_a_network(
+    tmp_path: Path, here: Callable[..., Done]
+) -> None:
     assert len(INVENTORIES) >= 10
-    valid, *rendered = await asyncio.gather(
-        Operator(tmp_path).pdctl("validate", *map(str, INVENTORIES)),
-        *(Operator(tmp_path, path).pdctl("render", "--json") for path in INVENTORIES),
-    )
+    valid = here(Operator(tmp_path), "validate", *map(str, INVENTORIES))
+    rendered = [here(Operator(tmp_path, path), "render", "--json") for path in INVENTORIES]
     assert valid.expect(0).out.count(": valid;") == len(INVENTORIES)
     for done in rendered:
         assert done.expect(0).document["launches"], done.argv
 
 
-async def test_up_refuses_a_shape_that_the_router_cannot_serve_and_dials_no_node(tmp_path: Path) -> None:
+def test_up_refuses_a_shape_that_the_router_cannot_serve_and_dials_no_node(
+    tmp_path: Path, here: Callable[..., Done]
+) -> None:
     document = yaml.safe_load(next(path for path in INVENTORIES if path.stem == "wide-ep16").read_text())
     path = tmp_path / "inventory.yaml"
     with ExitStack() as stack:
@@ -93,10 +97,8 @@ async def test_up_refuses_a_shape_that_the_router_cannot_serve_and_dials_no_node
             listener.settimeout(0)
         path.write_text(yaml.safe_dump(document))
         operator = Operator(tmp_path / "state", path)
-        (await operator.pdctl("validate")).expect(0)
-        up, plan, machine = await asyncio.gather(
-            operator.pdctl("up"), operator.pdctl("plan"), operator.pdctl("up", "--json")
-        )
+        here(operator, "validate").expect(0)
+        up, plan, machine = here(operator, "up"), here(operator, "plan"), here(operator, "up", "--json")
         for listener in listeners:
             with pytest.raises(BlockingIOError):  # nobody knocked
                 listener.accept()

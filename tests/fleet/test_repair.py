@@ -15,6 +15,9 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fleet
 
+LOOK_EVERY_S = 0.3
+"""A status starts a program on every node: looks without a pause would be a load of their own."""
+
 
 async def seen_as(operator: Operator, name: str, state: str, deadline_s: float = 15.0) -> Json:
     """The status once `name` is in `state`."""
@@ -24,7 +27,7 @@ async def seen_as(operator: Operator, name: str, state: str, deadline_s: float =
         found.append(await status(operator))
         return bool(of(found[-1], name)["state"] == state)
 
-    await wait_until(there, deadline_s, what=f"{name} is {state}")
+    await wait_until(there, deadline_s, what=f"{name} is {state}", poll_s=LOOK_EVERY_S)
     return found[-1]
 
 
@@ -44,7 +47,7 @@ async def test_a_killed_engine_is_named_with_its_cause_and_only_it_is_started_ag
     async def served() -> bool:
         return (await completion(serving.router_url)).ok
 
-    await wait_until(served, 15.0, what="the others serve once the router has forgotten the dead one")
+    await wait_until(served, 15.0, what="the router has forgotten the dead one", poll_s=0.1)
     repaired = (await operator.pdctl("up", "--json")).expect(0)
     assert {event["subject"] for event in repaired.events("step_started")} == {"n4.main.0", "cluster"}
     old, new = launches(before), launches(await status(operator))
@@ -94,7 +97,7 @@ async def test_a_killed_registrar_comes_back_by_itself_and_no_member_is_lost(ser
             seen = await status(operator)
             return bool(of(seen, "registrar")["restarts"] > registrar["restarts"] and seen["serving"])
 
-        await wait_until(back, 20.0, what="the registrar runs again")
+        await wait_until(back, 20.0, what="the registrar runs again", poll_s=LOOK_EVERY_S)
     finally:
         restarted.set()
         report = await load
