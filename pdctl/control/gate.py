@@ -15,6 +15,7 @@ from pdctl.health.report import Report, SlotVerdict
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import CheckBegan, CheckEnded, CheckFailed
 from pdctl.model.observed import Observed, Trouble
+from pdctl.model.role import EngineKind
 from pdctl.plan.gate import launched, refused, short_of_floor
 from pdctl.plan.steps import Plan
 
@@ -31,10 +32,15 @@ def gates(deployment: Deployment, *, skip: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Checks what a plan starts on. `records` remember counters between checks."""
+    """Checks what a plan starts on, and times what it started. `records` remember counters between checks."""
 
     cluster: Cluster
     records: HealthRecords
+
+    @property
+    def paces(self) -> bool:
+        """Whether engines are timed too: simulated ones take the time that they are told to."""
+        return self.cluster.deployment.engine.kind is not EngineKind.SIMULATED
 
     async def unfit(self, plan: Plan, observed: Observed, emit: Emit) -> Mapping[str, Trouble]:
         """The instances of the plan that may not start, by name, with the check that says so.

@@ -20,6 +20,7 @@ from pdctl.control.ports import Member
 from pdctl.control.steps.context import Generations, RunContext, launch_of_running
 from pdctl.control.steps.drain import drain
 from pdctl.control.steps.membership import fence, fence_now, register
+from pdctl.control.steps.pace import Pacer
 from pdctl.control.steps.prove import prove
 from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
@@ -164,7 +165,7 @@ class Run:
             Action.START_ROUTER: start_router,
             Action.START: start,
             Action.AWAIT_READY: await_ready,
-            Action.PROVE: prove,
+            Action.PROVE: prove if self.gate is None or not self.gate.paces else Pacer(self.gate.records).prove,
             Action.REGISTER: register,
             Action.PROVE_WHOLE: prove_whole,
             Action.FENCE: fence_now if self.now else fence,
