@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,13 @@ class Engine:
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to all of it, workers first."""
+        leader = psutil.Process(self.process.pid)
+        for each in [*reversed(leader.children(recursive=True)), leader]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
     def worker(self) -> psutil.Process:
         """The first of its worker processes."""
