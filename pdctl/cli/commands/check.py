@@ -37,6 +37,9 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.option("--save", "save_to", type=DIRECTORY, help="Keep what the nodes sent, raw: one file a node.")
 @click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
 @click.option("--html", "html_to", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to hand on.")
+@click.option(
+    "--tier", type=click.IntRange(1, 3), default=1, show_default=True, help="2: with --fabric; 3: with --floors too."
+)
 @click.option("--fabric", is_flag=True, help="Test the rails that KV will move over too: pings, RDMA, bandwidth.")
 @click.option("--floors", is_flag=True, help="Measure idle GPUs too: matrix products, HBM, all-reduce; takes minutes.")
 @click.option("--fix", "fixes", is_flag=True, help="Show what pdctl may repair itself; with --yes, do it.")
@@ -48,6 +51,7 @@ def command(
     save_to: Path | None,
     replay_from: Path | None,
     html_to: Path | None,
+    tier: int,
     fabric: bool,
     floors: bool,
     fixes: bool,
@@ -60,6 +64,7 @@ def command(
     """
     if lists:
         return _list(options)
+    fabric, floors = fabric or tier >= 2, floors or tier >= 3
     if replay_from is not None:
         if save_to is not None or fixes or fabric or floors:
             raise UsageError("a replay asks no node: it can save, test and fix nothing", hint="leave --replay out")
