@@ -17,6 +17,9 @@ from pdctl.health.collected_files import HOST_FILES, LIGHT_FILES, LINKS, OPENED,
 RDMA_NETDEVS = "/sys/class/infiniband/*/device/net/*"
 """The network devices of RDMA adapters: those that checks ask tools about, of possibly hundreds."""
 
+BNXT = "/sys/bus/pci/drivers/bnxt_en/*:*:*.*"
+"""Broadcom's adapters by PCI address, which niccli takes for a device."""
+
 TENANTS = "/sys/class/kfd/kfd/proc/*"
 """One directory per process that holds a KFD context."""
 
@@ -175,14 +178,18 @@ NIC_COMMANDS = (
     Command("ethtool-S.{name}", ("ethtool", "-S", "{name}"), each=RDMA_NETDEVS),
     Command("mlnx_qos.{name}", ("mlnx_qos", "-i", "{name}"), each=RDMA_NETDEVS, as_root=True),
     Command("niccli.list", ("niccli", "--list_devices"), as_root=True),
-    Command("niccli.show", ("niccli", "--dev", "1", "show"), as_root=True),
-    Command("niccli.qos", ("niccli", "--dev", "1", "qos", "--ets", "--show"), as_root=True),
-    Command("nicctl.version", ("nicctl", "show", "version", "firmware", "-j"), as_root=True),
+    Command("niccli.qos.{name}", ("niccli", "--dev", "{name}", "qos", "--ets", "--show"), each=BNXT, as_root=True),
+    Command(
+        "niccli.relaxed.{name}",
+        ("niccli", "--dev", "{name}", "nvm", "--getoption", "pcie_relaxed_ordering"),
+        each=BNXT,
+        as_root=True,
+    ),
     Command("nicctl.card", ("nicctl", "show", "card", "-j"), as_root=True),
     Command("nicctl.port", ("nicctl", "show", "port", "-j"), as_root=True),
     Command("nicctl.port-statistics", ("nicctl", "show", "port", "statistics", "-j"), as_root=True),
-    Command("nicctl.qos", ("nicctl", "show", "qos", "-j"), as_root=True),
-    Command("nicctl.dcqcn", ("nicctl", "show", "dcqcn", "-j"), as_root=True),
+    Command("nicctl.qos", ("nicctl", "show", "qos"), as_root=True),
+    Command("nicctl.dcqcn", ("nicctl", "show", "dcqcn"), as_root=True),
     Command("lspci", ("lspci", "-D", "-nn")),
     Command("lspci.vvv", ("lspci", "-D", "-nn", "-vvv"), as_root=True, max_bytes=2 << 20),
 )
