@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,7 @@ from pdctl.control.opened import Opened
 from pdctl.control.watch import alerted, watching
 from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.codec import to_plain
+from pdctl.telemetry.recording import Recorder
 
 
 @click.command("watch")
@@ -35,9 +37,19 @@ from pdctl.telemetry.codec import to_plain
     show_default=True,
     help="Seconds that pool figures are taken over.",
 )
+@click.option(
+    "--record",
+    "record_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Keep every snapshot in this file too, for `pdctl replay`; goes on where the file ends.",
+)
+@click.option("--quiet", is_flag=True, help="Show nothing: for --record without a terminal.")
 @click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
 @click.pass_obj
-def command(options: Globals, interval_s: float, window_s: str, ticks: int | None) -> int:
+def command(
+    options: Globals, interval_s: float, window_s: str, record_to: Path | None, quiet: bool, ticks: int | None
+) -> int:
     """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
 
     A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing.
@@ -47,14 +59,34 @@ def command(options: Globals, interval_s: float, window_s: str, ticks: int | Non
         stop = asyncio.Event()
         for number in STOPS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with watching(opened.cluster, interval_s=interval_s) as watch:
-            await _show(options, _until(alerted(watch.snapshots()), stop, ticks), int(window_s))
+        recorder = Recorder(record_to, opened.deployment.cluster) if record_to else None
+        try:
+            async with watching(opened.cluster, interval_s=interval_s) as watch:
+                shown = _until(alerted(watch.snapshots()), stop, ticks)
+                await show_snapshots(options, _recorded(shown, recorder), int(window_s), quiet=quiet)
+        finally:
+            if recorder is not None:
+                recorder.close()
         return 0
 
     return read(options, act)
 
 
-async def _show(options: Globals, snapshots: AsyncIterator[Snapshot], window_s: int) -> None:
+async def _recorded(snapshots: AsyncIterator[Snapshot], recorder: Recorder | None) -> AsyncIterator[Snapshot]:
+    async for snapshot in snapshots:
+        if recorder is not None:
+            await asyncio.to_thread(recorder.add, snapshot)
+        yield snapshot
+
+
+async def show_snapshots(
+    options: Globals, snapshots: AsyncIterator[Snapshot], window_s: int, *, quiet: bool = False
+) -> None:
+    """As a live table in a terminal, a table each elsewhere, a line of JSON each with `--json`."""
+    if quiet:
+        async for _ in snapshots:
+            pass
+        return
     if options.json:
         async for snapshot in snapshots:
             say_json(options, "snapshot", to_plain(snapshot), cluster=snapshot.cluster)

@@ -1,0 +1,71 @@
+"""`pdctl replay`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pdctl.cli.commands.watch import show_snapshots
+from pdctl.cli.global_options import Globals
+from pdctl.errors import UsageError
+from pdctl.model.snapshot import WINDOWS_S, Snapshot
+from pdctl.telemetry.recording import Recording
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--at", "at", default=None, help="Begin there: 2026-11-22T03:14:00, 03:14 of its last day, or -10m.")
+@click.option("--speed", type=click.FloatRange(0.0), default=1.0, show_default=True, help="0: as fast as it goes.")
+@click.option(
+    "--window",
+    "window_s",
+    type=click.Choice([str(window) for window in WINDOWS_S]),
+    default=str(WINDOWS_S[0]),
+    show_default=True,
+    help="Seconds that pool figures are taken over.",
+)
+@click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
+@click.pass_obj
+def command(options: Globals, file: Path, at: str | None, speed: float, window_s: str, ticks: int | None) -> int:
+    """Show a recording as it was; it needs no inventory and touches no node."""
+    recording = Recording(file)
+    try:
+        if not len(recording):
+            raise UsageError(f"{file} holds no snapshot yet")
+        first = recording.at(_moment(at, recording.times)) if at else 0
+        asyncio.run(show_snapshots(options, _played(recording, first, speed, ticks), int(window_s)))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        recording.close()
+    return 0
+
+
+async def _played(recording: Recording, first: int, speed: float, ticks: int | None) -> AsyncIterator[Snapshot]:
+    last = len(recording) if ticks is None else min(len(recording), first + ticks)
+    for place in range(first, last):
+        yield recording.snapshot(place)
+        if speed and place + 1 < last:
+            await asyncio.sleep((recording.times[place + 1] - recording.times[place]) / speed)
+
+
+def _moment(text: str, times: tuple[float, ...]) -> float:
+    """Wall-clock seconds; local time where no zone is named. Raises UsageError."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        if text.startswith("-"):
+            return times[-1] - float(text[1:-1]) * units[text[-1]]
+        if "T" not in text and "-" not in text:
+            clock = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M")
+            return (
+                datetime.fromtimestamp(times[-1])
+                .replace(hour=clock.hour, minute=clock.minute, second=clock.second)
+                .timestamp()
+            )
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, KeyError):
+        raise UsageError(f"{text!r} is no time", hint="2026-11-22T03:14:00, 03:14, or -10m before its end") from None
