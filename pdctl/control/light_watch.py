@@ -30,7 +30,7 @@ class LightWatch:
     shells: Shells
     clock: Clock
     interval_s: float = INTERVAL_S
-    _baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)  # of the last look
     _alerts: Mapping[str, Alert] = field(default_factory=dict)
 
     async def alerts(self) -> AsyncIterator[tuple[Alert, ...]]:
@@ -45,13 +45,15 @@ class LightWatch:
 
         Raises InventoryError where the inventory names a check that does not exist.
         """
-        registry = light_registry(registry_for(self.deployment))
         nodes = _held(self.deployment)
         answers = await collect_nodes(self.deployment, self.shells, self.clock, nodes, profile=Profile.LIGHT)
-        fleet = fleet_of(
-            self.deployment, _envelopes(answers), unreachable=_troubles(answers), baselines=self._baselines
-        )
-        self._baselines = {**self._baselines, **{name: facts.baseline() for name, facts in fleet.nodes.items()}}
+        return self.take(answers)
+
+    def take(self, answers: Mapping[str, Collected]) -> tuple[Alert, ...]:
+        """What stands after these answers, one of every node. Raises as `look`."""
+        registry = light_registry(registry_for(self.deployment))
+        fleet = fleet_of(self.deployment, _envelopes(answers), unreachable=_troubles(answers), baselines=self.baselines)
+        self.baselines = {**self.baselines, **{name: facts.baseline() for name, facts in fleet.nodes.items()}}
         self._alerts = light_alerts(judge(fleet, registry), self._alerts, self.clock.time())
         return tuple(sorted(self._alerts.values(), key=lambda alert: (alert.since_s, alert.id)))
 

@@ -59,6 +59,8 @@ TENANCY = ("/sys/class/kfd/kfd/proc/*/vram_*", "/sys/class/kfd/kfd/proc/*/pasid"
 RDMA_STATE = tuple(
     f"{_RDMA}/{name}"
     for name in (
+        "node_guid",
+        "device/vendor",  # which counters mean what
         "ports/*/state",
         "ports/*/phys_state",
         "ports/*/link_layer",
@@ -71,14 +73,10 @@ RDMA_STATE = tuple(
 )
 
 RDMA_IDENTITY = (
-    *(
-        f"{_RDMA}/{name}"
-        for name in ("fw_ver", "board_id", "hca_type", "node_guid", "sys_image_guid", "node_type", "node_desc")
-    ),
+    *(f"{_RDMA}/{name}" for name in ("fw_ver", "board_id", "hca_type", "sys_image_guid", "node_type", "node_desc")),
     *(
         f"{_RDMA}/device/{name}"
         for name in (
-            "vendor",
             "device",
             "numa_node",
             "current_link_speed",

@@ -20,13 +20,19 @@ LIGHT_CHECKS: Final = (
     "reach.ssh",
     "gpu.ecc_*",
     "gpu.bad_pages",
-    "gpu.temperature*",
-    "gpu.throttle*",
+    "gpu.temperature",
+    "gpu.power_cap",
+    "gpu.pcie_link",
+    "gpu.pcie_errors",
+    "gpu.kernel_log",
+    "nic.present",
     "nic.port_state",
     "nic.rate",
+    "nic.gid",
     "nic.link_flaps",
-    "nic.error_counters",
-    "host.dmesg",
+    "nic.errors",
+    "host.kernel_log",
+    "host.ram",
 )
 """Checks of what changes while a node serves and what a LIGHT collection holds; patterns of ids."""
 

@@ -12,7 +12,7 @@ from pdctl.health.finding import Evidence, Severity, Verdict
 _SHOWN = 6  # of what is missing
 
 OF_THE_GPU = ("amd-smi", "rocm-smi", "rocminfo")
-"""Tools that hang with the GPU's driver; `gpu.tool_latency` speaks of them, and blocks."""
+"""Tools that hang with the GPU's driver; `gpu.tool_latency` speaks of them where the first of them hung, and blocks."""
 
 
 def _reached(fleet: Fleet) -> Iterator[Word]:
@@ -39,9 +39,11 @@ def _whole(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 
 def _hung(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
+    first = facts.envelope.items.get("amd-smi.list")
+    driver_hangs = first is not None and first.timed_out
     hung: dict[str, list[str]] = {}
     for name, item in sorted(facts.envelope.items.items()):
-        if item.timed_out and name.partition(".")[0] not in OF_THE_GPU:
+        if item.timed_out and not (driver_hangs and name.partition(".")[0] in OF_THE_GPU):
             hung.setdefault(item.argv[0] if item.argv else name, []).append(name)
     for tool, names in hung.items():
         item = facts.envelope.items[names[0]]
