@@ -14,14 +14,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pdctl.control.check_scope import has_hardware
 from pdctl.control.cluster import Cluster
 from pdctl.control.expected import expected_instances, metrics_targets, router_sight, take_membership
+from pdctl.control.light_watch import LightWatch
 from pdctl.control.observe import observe
 from pdctl.errors import EpochRefused, InstanceError, NodeError
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
 from pdctl.model.role import Connector
-from pdctl.model.snapshot import Snapshot, Vital
+from pdctl.model.snapshot import Alert, Snapshot, Vital
 from pdctl.routers.ports import planned_ports
 from pdctl.telemetry.alerts import AlertBook, Change
 from pdctl.telemetry.bottleneck import bottleneck
@@ -50,13 +52,14 @@ class Watch:
     sight: RouterSight = field(default_factory=RouterSight)
     streams: dict[str, NodeStream] = field(default_factory=dict)
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
+    health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """One every `interval_s`, until the caller stops. A slow caller gets the newest, never a queue."""
         clock = self.cluster.clock
         due = clock.monotonic()
         while True:
-            snapshot = self.builder.build(clock.monotonic(), self.wall())
+            snapshot = self.builder.build(clock.monotonic(), self.wall(), alerts=self.health)
             if any(instance.vital in (Vital.STALE, Vital.UNKNOWN) for instance in snapshot.instances.values()):
                 self.look_now.set()
             yield snapshot
@@ -95,6 +98,12 @@ class Watch:
             with contextlib.suppress(NodeError, EpochRefused):
                 await self.look()
 
+    async def keep_checking(self) -> None:
+        """The nodes' hardware while it serves: memory errors, heat, ports, links, the kernel's log."""
+        if has_hardware(self.cluster.deployment):
+            async for alerts in LightWatch(self.cluster.deployment, self.cluster.shells, self.cluster.clock).alerts():
+                self.health = alerts
+
     async def keep_asking_members(self) -> None:
         """The registrar's word, from its node alone."""
         while True:
@@ -124,7 +133,8 @@ async def watching(
     await watch.look()
     async with contextlib.AsyncExitStack() as stack:
         tasks = [asyncio.create_task(stream.run()) for stream in watch.streams.values()]
-        tasks += [asyncio.create_task(watch.keep_looking()), asyncio.create_task(watch.keep_asking_members())]
+        loops = (watch.keep_looking(), watch.keep_asking_members(), watch.keep_checking())
+        tasks += [asyncio.create_task(loop) for loop in loops]
         stack.push_async_callback(_ended, tasks)
         yield watch
 
@@ -138,8 +148,8 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
 async def alerted(
     snapshots: AsyncIterator[Snapshot], book: AlertBook | None = None, changed: Callable[[Change], None] | None = None
 ) -> AsyncIterator[Snapshot]:
-    """The snapshots with what holds the cluster back in words, and with the alerts that stand. `changed` hears of each
-    alert that is raised or clears."""
+    """The snapshots with what holds the cluster back in words, and with the alerts that stand besides those of the
+    nodes' hardware. `changed` hears of each that is raised or clears."""
     alerts = book or AlertBook()
     async for snapshot in snapshots:
         told = replace(snapshot, bottleneck=bottleneck(snapshot))
@@ -147,4 +157,4 @@ async def alerted(
         if changed is not None:
             for change in changes:
                 changed(change)
-        yield replace(told, alerts=standing)
+        yield replace(told, alerts=(*told.alerts, *standing))
