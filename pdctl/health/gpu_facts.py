@@ -55,7 +55,7 @@ def gpu_facts(envelope: Envelope) -> GpuFacts:
     """From one envelope. Never raises for what a node may have sent."""
     kfd, sysfs, amd_smi = parse_kfd_topology(envelope.files), parse_amdgpu(envelope), read_amd_smi(envelope)
     said = output(envelope, ROCM_SMI)
-    rocm = parse_rocm_smi(said.value if isinstance(said, Known) else "")
+    rocm = _rocm(parse_rocm_smi(said.value if isinstance(said, Known) else ""))
     offered = _offered(kfd)
     order = (
         tuple(offered)
@@ -93,23 +93,22 @@ def _offered(kfd: KfdTopology) -> Mapping[str, int]:
     return found
 
 
-def _told(address: str, sysfs: Mapping[str, SysfsGpu], amd_smi: AmdSmi, rocm: RocmSmi) -> Told:
+def _told(address: str, sysfs: Mapping[str, SysfsGpu], amd_smi: AmdSmi, rocm: Mapping[str, RocmSmiGpu]) -> Told:
     return Told(
         sysfs=sysfs.get(address) or sysfs_gpu(GpuFiles(address, f"{DRIVER}/{address}", {}, {})),
         static=amd_smi.static_of(address),
         metric=amd_smi.metric_of(address),
         bad_pages=amd_smi.bad_pages_of(address),
-        rocm=_rocm(address, rocm),
+        rocm=rocm.get(address, rocm[""]),
         xgmi=amd_smi.xgmi_of(address),
         firmware=amd_smi.firmware_of(address),
     )
 
 
-def _rocm(address: str, rocm: RocmSmi) -> RocmSmiGpu:
-    for gpu in rocm.gpus.values():
-        if isinstance(gpu.address, Known) and first_function(gpu.address.value) == address:
-            return gpu
-    return rocm_smi_gpu(-1, Field(None, ROCM_SMI, "", rocm.why))
+def _rocm(rocm: RocmSmi) -> Mapping[str, RocmSmiGpu]:
+    """By address; under "" what it tells of a device that it does not show."""
+    shown = {first_function(gpu.address.value): gpu for gpu in rocm.gpus.values() if isinstance(gpu.address, Known)}
+    return {**shown, "": rocm_smi_gpu(-1, Field(None, ROCM_SMI, "", rocm.why))}
 
 
 def _counts(

@@ -38,9 +38,8 @@ def parse_list(text: str) -> Listing:
     """JSON or text of any version."""
     found = rows(text, SOURCE)
     gpus = tuple(_listed(index, found.by_gpu[index]) for index in sorted(found.by_gpu))
-    whole = gpus and not found.damaged and [gpu.index for gpu in gpus] == list(range(len(gpus)))
-    why = found.why if not gpus or found.damaged else f"{SOURCE} numbers its GPUs {[gpu.index for gpu in gpus]}"
-    return Listing(gpus, Known(len(gpus), SOURCE) if whole else Unknown(why, SOURCE), found.denied)
+    whole = gpus and not found.damaged
+    return Listing(gpus, Known(len(gpus), SOURCE) if whole else Unknown(found.why, SOURCE), found.denied)
 
 
 def _listed(index: int, gpu: Field) -> Listed:

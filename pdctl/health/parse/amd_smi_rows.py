@@ -49,7 +49,7 @@ def rows(text: str, source: str) -> Rows:
     """
     found, documents = records(text, "gpu_data")
     listed = [record for record in found if _index(record) is not None]
-    around, cut = documents.other, documents.damaged
+    around, cut = documents.other, documents.damaged or 0 < len(listed) < len(found)
     if not listed and (blocks := _text_records(text))[0]:
         listed, cut = blocks
         around = text

@@ -8,10 +8,11 @@ a total.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pdctl.health.parse.amdgpu_files import GpuFiles
+from pdctl.health.parse.fields import Field
 from pdctl.health.parse.files import pairs
 from pdctl.model.reading import Known, Reading, Unknown
 
@@ -33,40 +34,37 @@ class GpuCounters:
     aer_fatal: Reading[int]
     aer_nonfatal: Reading[int]
     aer_correctable: Reading[int]
-    replays: Reading[int]
     series: Mapping[str, tuple[int, ...]]
 
 
 def read_counters(own: GpuFiles) -> GpuCounters:
     """One device's counters."""
     pages = _pages(own)
+    blocks = [pairs(own.at(name)) for name in own.files if _ERR_COUNT.fullmatch(name)]
     aer = {kind: pairs(own.at(f"aer_dev_{kind}")) for kind in ("fatal", "nonfatal", "correctable")}
     return GpuCounters(
-        uncorrectable=_errors(own, "ue"),
-        correctable=_errors(own, "ce"),
-        deferred=_errors(own, "de"),
+        uncorrectable=_errors(own, blocks, "ue"),
+        correctable=_errors(own, blocks, "ce"),
+        deferred=_errors(own, blocks, "de"),
         retired_pages=pages["R"],
         pending_pages=pages["P"],
         unreservable_pages=pages["F"],
         aer_fatal=aer["fatal"]["TOTAL_ERR_FATAL"].count(),
         aer_nonfatal=aer["nonfatal"]["TOTAL_ERR_NONFATAL"].count(),
         aer_correctable=aer["correctable"]["TOTAL_ERR_COR"].count(),
-        replays=own.at("pcie_replay_count").count(),
         series=_series(own),
     )
 
 
-def _errors(own: GpuFiles, kind: str) -> Reading[int]:
+def _errors(own: GpuFiles, blocks: Sequence[Field], kind: str) -> Reading[int]:
     """Over all blocks. Zero needs every one to be readable; an error in one of them does not."""
     total, unclear, source = 0, None, f"{own.directory}/ras/*_err_count"
-    blocks = [name for name in own.files if _ERR_COUNT.fullmatch(name)]
-    for name in blocks:
-        count = pairs(own.at(name))[kind].count()
+    for block in blocks:
+        count = block[kind].count()
         if isinstance(count, Unknown):
             unclear = unclear or count
-        else:
-            total += count.value
-            source = count.source if count.value else source
+        elif count.value:
+            total, source = total + count.value, count.source
     if not blocks:
         return Unknown(f"{own.directory}/ras has no error counts: RAS is off, or this is no GPU that has it", source)
     return Known(total, source) if total or unclear is None else unclear
@@ -87,20 +85,19 @@ def _pages(own: GpuFiles) -> Mapping[str, Reading[int]]:
 
 
 def _series(own: GpuFiles) -> Mapping[str, tuple[int, ...]]:
-    """Every look at a counter: the samples, and the single look where there are none."""
+    """Every look at what is judged by what it gains: corrected errors of memory and link."""
     found: dict[str, tuple[int, ...]] = {}
     for name in own.files:
         if (block := _ERR_COUNT.fullmatch(name)) is not None:
-            for kind in ("ue", "ce", "de"):
-                _add(found, f"{block[1]}_{kind}", [pairs(look)[kind].count() for look in own.series(name)])
+            _add(found, f"{block[1]}_ce", [pairs(look)["ce"] for look in own.series(name)])
         elif name == "aer_dev_correctable":
-            _add(found, "aer_correctable", [pairs(look)["TOTAL_ERR_COR"].count() for look in own.series(name)])
-        elif name == "pcie_replay_count":
-            _add(found, "pcie_replay", [look.count() for look in own.series(name)])
+            _add(found, "aer_correctable", [pairs(look)["TOTAL_ERR_COR"] for look in own.series(name)])
     return found
 
 
-def _add(found: dict[str, tuple[int, ...]], name: str, looks: list[Reading[int]]) -> None:
-    known = tuple(look.value for look in looks if isinstance(look, Known))
-    if known and len(known) == len(looks):
+def _add(found: dict[str, tuple[int, ...]], name: str, looks: Sequence[Field]) -> None:
+    """All looks, if every one of them is a number."""
+    counts = [look.count() for look in looks]
+    known = tuple(count.value for count in counts if isinstance(count, Known))
+    if known and len(known) == len(counts):
         found[name] = known

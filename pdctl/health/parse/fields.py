@@ -102,8 +102,8 @@ class Field:
         """A count: a whole number from 0 on, as a number or as its digits; {"value": n} too."""
         inner = as_object(self.value)
         value = inner.get("value") if "value" in inner else self.value
-        if isinstance(value, str) and re.fullmatch(r"\s*\d{1,20}\s*", value):
-            value = int(value)
+        if isinstance(value, str) and (digits := value.strip()).isdigit() and digits.isascii() and len(digits) <= 20:
+            value = int(digits)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0 or value in _ALL_BITS:

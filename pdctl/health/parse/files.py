@@ -42,8 +42,9 @@ def pairs(field: Field) -> Field:
     if not isinstance(field.value, str):
         return field
     found: dict[str, str | bool] = {}
-    for line in field.value.splitlines():
-        name, _, value = line.strip().replace(":", " ").partition(" ")
-        if name and value.strip():
-            found[name] = False if name in found and found[name] != value.strip() else value.strip()
+    for line in field.value.replace(":", " ").splitlines():
+        name, _, value = line.strip().partition(" ")
+        value = value.lstrip()
+        if value:
+            found[name] = False if found.get(name, value) != value else value  # said twice and differently: not known
     return Field(found, field.source)

@@ -82,12 +82,12 @@ def records(text: str, *wrappers: str) -> tuple[tuple[Mapping[str, Json], ...], 
 
 def as_list(value: Json) -> Sequence[Json]:
     """The value where it is a list, else an empty one."""
-    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    return value if isinstance(value, list) else ()
 
 
 def as_object(value: Json) -> Mapping[str, Json]:
     """The value where it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _end(text: str, start: int) -> int | None:
