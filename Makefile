@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test real-test lab lab-test lint format lock clean bench-bringup bench-fanout
+.PHONY: help setup demo test test-slow test-all real-test lab lab-test lint format lock clean bench-bringup bench-fanout
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,9 +23,16 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: setup  ## bring five simulated nodes up as 2P3D, serve a load through vllm-router, take all down
 	@$(BIN)/pdctl demo --headless
 
-# Most tests wait for processes more than they compute: two at a time fit two cores.
+# Most tests wait for processes more than they compute. tests/conftest.py says what begins first, and xdist would undo it.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
 test: setup  ## every test that needs no root and no network beyond loopback
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-slow: setup  ## what `make test` leaves out: costlier variants, and 300 examples of every property
+	PDCTL_HYPOTHESIS_EXAMPLES=300 $(BIN)/python -m pytest $(PARALLEL) -m 'slow or property'
+
+test-all: test test-slow  ## both
 
 real-test: setup  ## real vLLM on CPU as 1P2D with NIXL: a gigabyte to download, 20 minutes on two cores
 	PYTHON=$(PYTHON) tests/real/install.sh .venv-vllm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -16,8 +17,14 @@ from tests import leaks
 # Checks that lie outside of test files say what differed, too.
 pytest.register_assert_rewrite("tests.conformance")
 
-# A busy machine must not fail a property: how long one example takes says nothing about it.
-settings.register_profile("pdctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine must not fail a property: how long one example takes says nothing about it. `make test-slow` asks for
+# more examples; a test of its own settings states why it needs fewer.
+settings.register_profile(
+    "pdctl",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(os.environ.get("PDCTL_HYPOTHESIS_EXAMPLES", "40")),
+)
 settings.load_profile("pdctl")
 
 _GRACE_S = 5.0  # processes that were told to end may need this long to be gone
@@ -57,3 +64,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONGEST_FIRST.index(room) if room in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
     items.sort(key=rank)
+    for item in items:
+        if item.path.parent.name == "property":
+            item.add_marker(pytest.mark.property)

@@ -71,7 +71,14 @@ async def dies_in_down(demo: Running, rng: random.Random) -> str:
     return f"after {steps} step events of `down`"
 
 
-@pytest.mark.parametrize("dies", [dies_in_up, dies_in_load, dies_in_down])
+@pytest.mark.parametrize(
+    "dies",
+    [
+        pytest.param(dies_in_up, marks=pytest.mark.slow),
+        dies_in_load,
+        pytest.param(dies_in_down, marks=pytest.mark.slow),
+    ],
+)
 async def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path: Path, dies: Any) -> None:
     async with Operator(tmp_path).starts(*SMALL) as demo:
         moment = await dies(demo, random.Random())

@@ -73,19 +73,16 @@ def check(content: bytes) -> None:
     assert all(problem.line >= 1 and problem.col >= 1 and problem.as_json() for problem in refused.located)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     check(content)
 
 
-@settings(deadline=None)
 @given(STRUCTURED)
 def test_any_text(text: str) -> None:
     check(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(TEXTS)), st.data())
 def test_a_damaged_inventory(name: str, data: st.DataObject) -> None:
     text = TEXTS[name]
@@ -102,7 +99,6 @@ SCALARS = st.one_of(
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(TEXTS)), st.data())
 def test_wrong_values_anywhere(name: str, data: st.DataObject) -> None:
     """Values of the right place and the wrong kind: the rest of the file is still checked, without a crash."""
@@ -153,7 +149,6 @@ def words(text: str) -> list[str]:
     return out
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="n1234.@*?![]-, abdecoefilmprx", max_size=25))
 def test_any_selector_selects_or_is_refused(expression: str) -> None:
     deployment = place(parse(TEXTS["demo"].encode(), FILE), login="op")
