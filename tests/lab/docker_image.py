@@ -35,11 +35,16 @@ async def import_image(host: LabHost, image: str = IMAGE, *, program: str = "doc
     return await asyncio.to_thread(_import, host.pid, image, program)
 
 
+async def container_cli(host: LabHost, program: str, *arguments: str) -> str:
+    """Output of docker or podman on a host; podman wants a working directory, which entering a host does not give."""
+    return await host.run("/bin/sh", "-c", 'cd / && exec "$@"', "sh", program, *arguments)
+
+
 def _import(pid: int, image: str, program: str) -> str:
     with (
         subprocess.Popen(_tar(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tar,
         subprocess.Popen(
-            [*enter(pid), "docker", "import", "-", image],
+            [*enter(pid), program, "import", "-", image],
             stdin=tar.stdout,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -52,9 +57,9 @@ def _import(pid: int, image: str, program: str) -> str:
             said, _ = docker.communicate(timeout=_IMPORT_S)
         except subprocess.TimeoutExpired:
             docker.kill()
-            raise LabError(f"docker import takes longer than {_IMPORT_S:g} s") from None
+            raise LabError(f"{program} import takes longer than {_IMPORT_S:g} s") from None
     if docker.returncode != 0 or tar.returncode not in (0, 1):  # 1: a file changed while it was read
-        raise LabError(f"docker import: status {docker.returncode}, tar {tar.returncode}: {said.strip()[-1000:]}")
+        raise LabError(f"{program} import: status {docker.returncode}, tar {tar.returncode}: {said.strip()[-1000:]}")
     return said.strip()
 
 

@@ -14,7 +14,7 @@ from pdctl.model.unit import Labels, Restart, UnitSpec, UnitState, UnitStatus
 from pdctl.ssh.sudo import SudoShell
 from pdctl.supervisors.docker import DockerSupervisor
 from pdctl.supervisors.docker_records import Containers
-from tests.lab.docker_image import IMAGE, import_image
+from tests.lab.docker_image import IMAGE, container_cli, import_image
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.nspawn import Systemd
@@ -34,6 +34,7 @@ class DockerRig:
     host: LabHost
     cluster: str
     supervisor: DockerSupervisor
+    program: str = "docker"
 
     def spec(
         self, script: str, instance: str = ENGINE, *, generation: int = 1, gpus: tuple[int, ...] = (0,),
@@ -58,7 +59,7 @@ class DockerRig:
         return f"pdctl.{self.cluster}.{instance}"
 
     async def docker(self, *arguments: str) -> str:
-        return await self.host.run("docker", *arguments)
+        return await container_cli(self.host, self.program, *arguments)
 
     async def shown(self, instance: str = ENGINE) -> dict[str, Any]:
         """What `docker inspect` shows to everybody who may run docker."""
@@ -128,7 +129,9 @@ async def docker_lab(hosts: int = 1) -> AsyncIterator[Lab]:
 
 
 @asynccontextmanager
-async def docker_rig(lab: Lab, cluster: str, *, made_from: Containers | None = None) -> AsyncIterator[DockerRig]:
+async def docker_rig(
+    lab: Lab, cluster: str, *, made_from: Containers | None = None, program: str = "docker"
+) -> AsyncIterator[DockerRig]:
     """A rig on the lab's first host; every container on it is removed at the end."""
     host = lab.hosts["h1"]
     async with operator(lab) as shell:
@@ -136,6 +139,7 @@ async def docker_rig(lab: Lab, cluster: str, *, made_from: Containers | None = N
             SudoShell(shell), cluster, root=ROOT, stop_budget_s=10.0, made_from=made_from or Containers(IMAGES)
         )
         try:
-            yield DockerRig(host, cluster, supervisor)
+            yield DockerRig(host, cluster, supervisor, program)
         finally:
-            await host.run("/bin/sh", "-c", "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force")
+            remove = f"{program} ps --all --quiet | xargs --no-run-if-empty {program} rm --force"
+            await host.run("/bin/sh", "-c", remove)

@@ -40,6 +40,21 @@ _DOCKER = {
     "default-runtime": "lab",
 }
 
+# The same; cgroups are made by podman itself, and no limit is asked for where there may be no controllers.
+_PODMAN = f"""\
+[containers]
+netns = "host"
+pids_limit = 0
+
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "lab"
+
+[engine.runtimes]
+lab = ["{_RUNC}"]
+"""
+
 # With --keep-unit, nspawn ends with status 133 where its host reboots: each boot is another nspawn in the same cgroup.
 _POWER = """\
 while :; do
@@ -59,11 +74,12 @@ done
 class Systemd:
     """A kind of host. `sshd`: lines of sshd_config that override the usual ones. `files`: more of its disk, by path.
 
-    `disk` bounds what all of it may write, in memory.
+    `disk` bounds what all of it may write, in memory. `docker` or `podman`: it has that container engine, not both.
     """
 
     sudo: Sudo = Sudo.NOPASSWD
     docker: bool = False
+    podman: bool = False
     sshd: Sequence[str] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     disk: str = "1g"
@@ -71,25 +87,29 @@ class Systemd:
 
     async def prepare(self) -> None:
         """Make the root that all hosts of this kind share, where this machine has not made it yet."""
-        await asyncio.to_thread(systemd_root)
+        await asyncio.to_thread(systemd_root, podman=self.podman)
 
     async def build(self, site: Site) -> SpawnedMachine:
         """Make the host's disk; it is not switched on yet."""
-        lower = await asyncio.to_thread(systemd_root)
+        lower = await asyncio.to_thread(systemd_root, podman=self.podman)
         await make_disk(site, size=self.disk)
         furnish(site, sudo=self.sudo, sshd=self.sshd)
         site.write("/etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n")
         (site.upper / "var/log/journal").mkdir(parents=True)
+        if self.docker or self.podman:
+            site.write(_RUNC, Path(__file__).with_name("lab_runc.py").read_text(), 0o755)
+        if self.podman:
+            site.write("/etc/containers/containers.conf", _PODMAN)
         if self.docker:
             site.write("/etc/docker/daemon.json", json.dumps(_DOCKER))
-            site.write(_RUNC, Path(__file__).with_name("lab_runc.py").read_text(), 0o755)
             wanted = site.upper / "etc/systemd/system/multi-user.target.wants/docker.service"
             wanted.parent.mkdir(parents=True)
             wanted.symlink_to("/lib/systemd/system/docker.service")
         for path, text in self.files.items():
             site.write(path, text)
         await mount_disk(site, lower)
-        return SpawnedMachine(site, _command(site, docker=self.docker), ready=_booted)
+        kept = "docker" if self.docker else "containers" if self.podman else ""
+        return SpawnedMachine(site, _command(site, containers=kept), ready=_booted)
 
 
 async def _booted(machine: SpawnedMachine) -> None:
@@ -107,7 +127,8 @@ async def _booted(machine: SpawnedMachine) -> None:
         raise LabError(f"{name} is {state.strip()}: {failed.strip()}")
 
 
-def _command(site: Site, *, docker: bool) -> list[str]:
+def _command(site: Site, *, containers: str) -> list[str]:
+    """`containers`: what the container engine calls its directory below /var/lib; overlays do not nest."""
     return [
         *("/bin/sh", "-c", _POWER.format(cgroup=site.cgroup, name=site.name), "power"),
         "systemd-nspawn",
@@ -125,5 +146,5 @@ def _command(site: Site, *, docker: bool) -> list[str]:
         f"--capability={_CAPABILITIES}",
         *(f"--system-call-filter={name}" for name in _SYSTEM_CALLS),
         *(f"--bind-ro={path}" for path in project_directories()),
-        *([f"--bind={site.place}/docker:/var/lib/docker"] if docker else []),
+        *([f"--bind={site.place}/docker:/var/lib/{containers}"] if containers else []),
     ]

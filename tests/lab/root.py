@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -21,17 +21,18 @@ _PACKAGES = (
     "ca-certificates", "dbus", "docker.io", "iproute2", "openssh-server", "procps", "python3", "sudo", "systemd",
     "systemd-sysv",
 )  # fmt: skip
+_PODMAN = ("catatonit", "podman", "runc")  # instead of docker.io; catatonit is what `--init` runs
 _BUILD_S = 900.0
 
 # debootstrap mounts /proc in the root it makes: in a mount namespace of its own, it cannot leave it there.
+_DISABLE = 'chroot "$1" systemctl --quiet disable docker.service docker.socket containerd.service\n'
 _PREPARE = """\
 set -e
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id
 rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/* "$1"/usr/share/doc/* "$1"/usr/share/locale/*
 chmod 711 "$1"/root
 chroot "$1" useradd --uid 4001 --create-home --shell /bin/bash --password "*" ops
-chroot "$1" systemctl --quiet disable docker.service docker.socket containerd.service
-chroot "$1" systemctl --quiet mask console-getty.service systemd-logind.service systemd-networkd.service \
+{disable}chroot "$1" systemctl --quiet mask console-getty.service systemd-logind.service systemd-networkd.service \
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
 """
 
@@ -41,13 +42,18 @@ def cache_directory() -> Path:
     return Path(os.environ.get(CACHE, _DEFAULT_CACHE))
 
 
-def systemd_root() -> Path:
-    """The root's directory; takes about two minutes and the network where it has to be made. Raises LabError."""
-    recipe = sha256(repr((_suite(), _PACKAGES, _PREPARE)).encode()).hexdigest()[:12]
+def systemd_root(*, podman: bool = False) -> Path:
+    """The root's directory, with docker or with podman; takes about two minutes and the network where it has to be
+    made. Raises LabError."""
+    packages = _PACKAGES
+    if podman:
+        packages = (*(name for name in _PACKAGES if name != "docker.io"), *_PODMAN)
+    prepare = _PREPARE.replace("{disable}", "" if podman else _DISABLE)
+    recipe = sha256(repr((_suite(), packages, prepare)).encode()).hexdigest()[:12]
     root = cache_directory() / f"root-{recipe}"
     with locked(cache_directory() / "root.lock"):
         if not root.is_dir():
-            _build(root)
+            _build(root, packages, prepare)
     return root
 
 
@@ -60,13 +66,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(root: Path) -> None:
+def _build(root: Path, packages: Sequence[str], prepare: str) -> None:
     unfinished = root.with_name(root.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    make = ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _suite(), str(unfinished)]
+    make = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", _suite(), str(unfinished)]
     _run([*alone, *make, *_mirror()])
-    _run([*alone, "/bin/sh", "-c", _PREPARE, "prepare", str(unfinished)])
+    _run([*alone, "/bin/sh", "-c", prepare, "prepare", str(unfinished)])
     unfinished.rename(root)
 
 

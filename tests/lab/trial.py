@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from tests.lab.cheap import Cheap
 from tests.lab.command import LabError
-from tests.lab.docker_image import IMAGE, import_image
+from tests.lab.docker_image import IMAGE, container_cli, import_image
 from tests.lab.host import LabHost
 from tests.lab.lab import Kind, Lab
 from tests.lab.nspawn import Systemd
@@ -34,6 +34,7 @@ class Part(StrEnum):
     NAMESPACES = "namespaces"
     SYSTEMD = "systemd"
     DOCKER = "docker"
+    PODMAN = "podman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ _TRIALS = {
     Part.NAMESPACES: Trial("hosts in namespaces", Cheap(), None),
     Part.SYSTEMD: Trial("hosts with systemd as PID 1", Systemd(), Part.NAMESPACES),
     Part.DOCKER: Trial("hosts with docker", Systemd(docker=True, disk="3g"), Part.SYSTEMD),
+    Part.PODMAN: Trial("hosts with podman", Systemd(podman=True, disk="3g"), Part.SYSTEMD),
 }
 
 
@@ -88,14 +90,14 @@ async def main(part: Part) -> None:
     async with Lab(1, _TRIALS[part].kind) as lab:
         host = lab.hosts["h1"]
         await host.run(*_ENGINE)
-        if part is Part.DOCKER:
-            await _container(host)
+        if part in (Part.DOCKER, Part.PODMAN):
+            await _container(host, part.value)
 
 
-async def _container(host: LabHost) -> None:
-    await import_image(host)
+async def _container(host: LabHost, program: str) -> None:
+    await import_image(host, program=program)
     limits = ("--network=host", "--ulimit=memlock=-1", "--cap-add=IPC_LOCK")
-    await host.run("docker", "run", "--rm", *limits, IMAGE, *_ENGINE)
+    await container_cli(host, program, "run", "--rm", *limits, IMAGE, *_ENGINE)
 
 
 if __name__ == "__main__":
