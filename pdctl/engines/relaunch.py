@@ -7,18 +7,19 @@ where ports stand: no second list of the places has to be kept in step with the 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pdctl.engines.engine import render
 from pdctl.engines.ports import block_size, usable_blocks
 from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment, Instance
-from pdctl.model.launch import Process
+from pdctl.model.launch import FabricFacts, Process
 from pdctl.model.unit import Relaunch, Template
 
 _NUMBERS = re.compile(r"(\d+)")
 
 
-def relaunch(deployment: Deployment, instance: Instance) -> Relaunch:
+def relaunch(deployment: Deployment, instance: Instance, fabric: Mapping[str, FabricFacts] | None = None) -> Relaunch:
     """How the node of `instance` launches it again. Raises PlanRefused for an instance of several nodes, whose parts
     could not agree on a generation, and where there are no two port blocks to choose from."""
     node = deployment.nodes[instance.leader.node]
@@ -29,7 +30,7 @@ def relaunch(deployment: Deployment, instance: Instance) -> Relaunch:
             + ("it spans several nodes" if len(instance.parts) > 1 else "its node has ports for one launch only"),
             hint="set engine.persist: false",
         )
-    one, other = (_process(deployment, instance, generation) for generation in (1, 2))
+    one, other = (_process(deployment, instance, generation, fabric) for generation in (1, 2))
     firsts = (blocks[0], blocks[1])
     return Relaunch(
         argv=tuple(template(*words, *firsts) for words in zip(one.argv, other.argv, strict=True)),
@@ -55,5 +56,7 @@ def template(one: str, other: str, first: int, other_first: int) -> Template:
     return tuple(pieces)
 
 
-def _process(deployment: Deployment, instance: Instance, generation: int) -> Process:
-    return render(deployment, instance, dict.fromkeys(instance.nodes, generation)).processes[0]
+def _process(
+    deployment: Deployment, instance: Instance, generation: int, fabric: Mapping[str, FabricFacts] | None
+) -> Process:
+    return render(deployment, instance, dict.fromkeys(instance.nodes, generation), fabric).processes[0]

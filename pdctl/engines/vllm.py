@@ -13,10 +13,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from pdctl.engines.connectors import connector_for
-from pdctl.engines.connectors.base import Wiring
+from pdctl.engines.connectors.base import KvConnector, Wiring
 from pdctl.engines.flags import option, user_options
 from pdctl.model.deployment import Deployment, EngineSpec, Instance, Part
-from pdctl.model.launch import Ports
+from pdctl.model.launch import FabricFacts, Ports
 from pdctl.model.role import SupervisorKind
 
 SHUTDOWN_TIMEOUT_SINCE: Final = (0, 18)
@@ -69,16 +69,20 @@ def arguments(deployment: Deployment, instance: Instance, index: int, ports: Por
     return tuple(words)
 
 
-def environment(deployment: Deployment, instance: Instance, index: int, ports: Ports) -> dict[str, str]:
+def environment(
+    deployment: Deployment, instance: Instance, index: int, ports: Ports, fabric: FabricFacts | None = None
+) -> dict[str, str]:
     """The environment of part `index`, secrets aside, sorted by name.
 
-    Later ones win: built in, engine's and pool's (merged by the inventory), node's, what pdctl owns.
+    Later ones win: built in, what was found of the node's fabric, engine's and pool's (merged by the inventory),
+    node's, what pdctl owns.
     """
     part = instance.parts[index]
     node = deployment.nodes[part.node]
     connector = connector_for(deployment.kv.connector, instance.role)
     wanted = {
         "VLLM_ENGINE_READY_TIMEOUT_S": str(round(deployment.budgets.ready_s)),
+        **(_fabric_env(connector, fabric, part) if fabric is not None else {}),
         **deployment.pools[instance.pool].env,
         **node.env,
     }
@@ -92,6 +96,21 @@ def environment(deployment: Deployment, instance: Instance, index: int, ports: P
         **connector.env(_wiring(deployment, instance, index, ports)),
     }
     return dict(sorted(wanted.items()))
+
+
+def _fabric_env(connector: KvConnector, fabric: FabricFacts, part: Part) -> dict[str, str]:
+    """The connector's own, and what RCCL and Gloo need for TP, DP and EP (names: RCCL, PyTorch)."""
+    devices = fabric.devices(part.gpus)
+    found = {
+        "NCCL_IB_HCA": f"={','.join(devices)}" if devices else "",  # with = names are whole, and no prefixes
+        "NCCL_IB_GID_INDEX": fabric.gid_index,
+        "NCCL_IB_TC": fabric.traffic_class,
+        "NCCL_IB_SL": fabric.service_level,
+        "NCCL_SOCKET_IFNAME": fabric.socket_interface,
+        "GLOO_SOCKET_IFNAME": fabric.socket_interface,
+    }
+    shared = {name: str(value) for name, value in found.items() if value not in (None, "")}
+    return {**shared, **connector.fabric_env(fabric, devices)}
 
 
 def local_dp(instance: Instance, part: Part) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pdctl.health import fabric_verdict, floors, memory_budget, pace
+from pdctl.health import fabric_verdict, floors, launch_facts, memory_budget, pace
 from pdctl.health.check import Check, Figure, FleetCheck, Trait
 from pdctl.health.checks import (
     gpu_condition,
@@ -63,6 +63,7 @@ REGISTRY = Registry(
         *nic_qos.CHECKS,
         *nic_counters.CHECKS,
         *nic_versions.CHECKS,
+        *launch_facts.CHECKS,
         *host_kernel.CHECKS,
         *host_room.CHECKS,
         *host_state.CHECKS,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from pdctl.model.deployment import Instance
 from pdctl.model.unit import Labels
@@ -36,6 +37,40 @@ class Registration:
     dp_size: int
     tp_size: int
     transfer_mode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """One RDMA device as engines name it. `gpu`: the GPU that it is the rail of; None where that is not known."""
+
+    device: str
+    gpu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FabricFacts:
+    """What a node's fabric is, as its engines must be told: found there, and no input of the operator.
+
+    `rails` in the order of the rails, which is not that of names. `gid_index`: one that holds for all of them.
+    `socket_interface` carries the data address. `traffic_class`, `service_level`: of the priority that never drops.
+    None and "" where it is not known, or not the same on all rails: engines then choose by themselves.
+    """
+
+    rails: tuple[Rail, ...] = ()
+    gid_index: int | None = None
+    socket_interface: str = ""
+    traffic_class: int | None = None
+    service_level: int | None = None
+
+    def devices(self, gpus: tuple[int, ...]) -> tuple[str, ...]:
+        """The devices for engines on `gpus`: their own rails where each GPU has one, else all."""
+        own = tuple(rail.device for rail in self.rails if rail.gpu in gpus)
+        return own if len(own) == len(gpus) else tuple(rail.device for rail in self.rails)
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits that change with any of it: the label that tells what a running engine was started with."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ from pdctl.model.role import UnitKind
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Who a unit is. `instance` is the part's name (`node.slot.i`), `router` or `registrar`. `pool` is "" for those."""
+    """Who a unit is. `instance` is the part's name (`node.slot.i`), `router` or `registrar`. `pool` is "" for those.
+
+    `facts`: digest of what was found on its node and told to it (`FabricFacts`); "" where nothing was.
+    """
 
     cluster: str
     instance: str
@@ -25,6 +28,7 @@ class Labels:
     pool: str = ""
     role: str = ""
     gpus: tuple[int, ...] = ()
+    facts: str = ""
 
     @property
     def unit(self) -> str:

@@ -128,6 +128,8 @@ def labels_shown(found: "dict[str, str]") -> "Facts | None":
         return None
     labels = {name: found[LABEL + name] for name in TEXT_LABELS}  # type: Facts
     labels.update(generation=int(generation), gpus=[int(gpu) for gpu in gpus.split(",") if gpu])
+    if found.get(LABEL + "facts"):
+        labels["facts"] = found[LABEL + "facts"]
     return labels
 
 

@@ -127,14 +127,18 @@ def env_file(env: "dict[str, str]") -> str:
 def described(labels: "Facts") -> str:
     """The labels as a unit's Description, where one `systemctl show` of a node reads them back."""
     words = ["{}={}".format(name, labels[name]) for name in LABELS]
-    return " ".join(["pdctl", *words, "gpus=" + ",".join(str(gpu) for gpu in labels["gpus"])])
+    words.append("gpus=" + ",".join(str(gpu) for gpu in labels["gpus"]))
+    if labels.get("facts"):
+        words.append("facts=" + labels["facts"])
+    return " ".join(["pdctl", *words])
 
 
 def labels_described(description: str) -> "Facts | None":
     """The labels in a Description; None where it is none of ours."""
     words = description.split(" ")
     pairs = [word.partition("=") for word in words[1:]]
-    if words[0] != "pdctl" or tuple(name for name, _, _ in pairs) != (*LABELS, "gpus"):
+    names = tuple(name for name, _, _ in pairs)
+    if words[0] != "pdctl" or names not in ((*LABELS, "gpus"), (*LABELS, "gpus", "facts")):
         return None
     labels = {name: value for name, _, value in pairs}  # type: Facts
     if not labels["generation"].isdigit() or not re.match(r"(\d+(,\d+)*)?\Z", labels["gpus"]):

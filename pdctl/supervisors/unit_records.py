@@ -39,8 +39,8 @@ def start_request(spec: UnitSpec) -> dict[str, Any]:
 
 
 def labels_to_json(labels: Labels) -> dict[str, Any]:
-    """Labels as they lie on the node; two launches are the same if this is."""
-    return {
+    """Labels as they lie on the node; two launches are the same if this is. `facts` is there only if there are any."""
+    found: dict[str, Any] = {
         "cluster": labels.cluster,
         "instance": labels.instance,
         "generation": labels.generation,
@@ -50,6 +50,9 @@ def labels_to_json(labels: Labels) -> dict[str, Any]:
         "role": labels.role,
         "gpus": list(labels.gpus),
     }
+    if labels.facts:
+        found["facts"] = labels.facts
+    return found
 
 
 def labels_from_json(found: Facts) -> Labels:
@@ -63,6 +66,7 @@ def labels_from_json(found: Facts) -> Labels:
         pool=found["pool"],
         role=found["role"],
         gpus=tuple(int(gpu) for gpu in found["gpus"]),
+        facts=str(found.get("facts", "")),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from pdctl.model.launch import Ports, Registration
+from pdctl.model.launch import FabricFacts, Ports, Registration
 from pdctl.model.role import Role, TransferMode
 
 Params: TypeAlias = Mapping[str, Any]
@@ -63,6 +63,14 @@ class KvConnector(Protocol):
 
     def env(self, wiring: Wiring) -> Mapping[str, str]:
         """Environment of one part."""
+        ...
+
+    def fabric_env(self, fabric: FabricFacts, devices: tuple[str, ...]) -> Mapping[str, str]:
+        """Environment that tells its transport what the node's fabric is. The inventory's own `env` wins over it.
+
+        Args:
+            devices: the RDMA devices for this part, in the order of rails.
+        """
         ...
 
     def zmq_address(self, address: str, ports: Ports) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdctl.engines.connectors.base import KV_ROLE, Pair, Params, Wiring
-from pdctl.model.launch import Ports
+from pdctl.model.launch import FabricFacts, Ports
 from pdctl.model.role import TransferMode
 
 HOST_IP_SINCE = (0, 24)
@@ -48,6 +48,20 @@ class MoriIo:
 
     def env(self, wiring: Wiring) -> Mapping[str, str]:
         return {READ_MODE_VARIABLE: "1"} if wiring.mode is TransferMode.READ else {}
+
+    def fabric_env(self, fabric: FabricFacts, devices: tuple[str, ...]) -> Mapping[str, str]:
+        """Names: MoRI's src/application/transport/rdma/rdma.cpp, socket_bootstrap.cpp. Device k is rank k's rail."""
+        return {
+            name: str(value)
+            for name, value in (
+                ("MORI_RDMA_DEVICES", ",".join(devices)),
+                ("MORI_IB_GID_INDEX", fabric.gid_index),
+                ("MORI_SOCKET_IFNAME", fabric.socket_interface),
+                ("MORI_RDMA_TC", fabric.traffic_class),
+                ("MORI_RDMA_SL", fabric.service_level),
+            )
+            if value not in (None, "")
+        }
 
     def zmq_address(self, address: str, ports: Ports) -> str:
         return f"host:{address},handshake:{ports.handshake},notify:{ports.notify}"

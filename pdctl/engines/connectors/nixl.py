@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdctl.engines.connectors.base import KV_ROLE, Pair, Params, Wiring
-from pdctl.model.launch import Ports
+from pdctl.model.launch import FabricFacts, Ports
 from pdctl.model.role import TransferMode
 
 
@@ -32,6 +32,19 @@ class Nixl:
         return {
             "VLLM_NIXL_SIDE_CHANNEL_HOST": wiring.address,
             "VLLM_NIXL_SIDE_CHANNEL_PORT": str(wiring.ports.side_channel - wiring.first_rank),
+        }
+
+    def fabric_env(self, fabric: FabricFacts, devices: tuple[str, ...]) -> Mapping[str, str]:
+        """Names: UCX's ib_iface.c and ucp_context.c; a device is named with its port."""
+        return {
+            name: str(value)
+            for name, value in (
+                ("UCX_NET_DEVICES", ",".join(f"{device}:1" for device in devices)),
+                ("UCX_IB_GID_INDEX", fabric.gid_index),
+                ("UCX_IB_TRAFFIC_CLASS", fabric.traffic_class),
+                ("UCX_IB_SL", fabric.service_level),
+            )
+            if value not in (None, "")
         }
 
     def zmq_address(self, address: str, ports: Ports) -> str:

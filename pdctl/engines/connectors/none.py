@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdctl.engines.connectors.base import Pair, Params, Wiring
-from pdctl.model.launch import Ports
+from pdctl.model.launch import FabricFacts, Ports
 from pdctl.model.role import TransferMode
 
 
@@ -21,6 +21,9 @@ class NoConnector:
         return None
 
     def env(self, wiring: Wiring) -> Mapping[str, str]:
+        return {}
+
+    def fabric_env(self, fabric: FabricFacts, devices: tuple[str, ...]) -> Mapping[str, str]:
         return {}
 
     def zmq_address(self, address: str, ports: Ports) -> str:
