@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,14 +38,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-async def outputs(operator: Operator) -> list[Done]:
+def outputs(operator: Operator, here: Callable[..., Done]) -> list[Done]:
     """What every command prints while the cluster serves."""
-    up = await operator.pdctl("up", "--json", "-v")
-    up.expect(0)
-    looks = await asyncio.gather(*(operator.pdctl(*argv) for argv in COMMANDS))
-    for look in looks:
-        look.expect(0)
-    return [up, *looks]
+    up = operator.pdctl_now("up", "--json", "-v").expect(0)
+    return [up, *(here(operator, *argv).expect(0) for argv in COMMANDS)]
 
 
 def seen_in(site: Site, operator: Operator, printed: list[Done]) -> list[str]:
@@ -63,14 +59,16 @@ def environment_of(pid: int) -> dict[str, str]:
     return psutil.Process(pid).environ()
 
 
-async def test_a_secret_is_in_the_engines_environment_and_nowhere_to_be_seen(site: Site, tmp_path: Path) -> None:
+def test_a_secret_is_in_the_engines_environment_and_nowhere_to_be_seen(
+    site: Site, here: Callable[..., Done], tmp_path: Path
+) -> None:
     operator = site.with_inventory(tmp_path, lambda document: document.update(secrets={"HF_TOKEN": {"env": "TOKEN"}}))
     operator = replace(operator, env={"TOKEN": POISON})
-    printed = await outputs(operator)
-    for view in (await status(operator))["instances"]:
+    printed = outputs(operator, here)
+    for view in asyncio.run(status(operator))["instances"]:
         assert environment_of(view["pid"])["HF_TOKEN"] == POISON
     assert seen_in(site, operator, printed) == []
-    down = (await operator.pdctl("down", "--now", "-v")).expect(0)
+    down = operator.pdctl_now("down", "--now", "-v").expect(0)
     assert seen_in(site, operator, [down]) == [], "nothing is left of it either"
 
 
@@ -95,13 +93,13 @@ def test_the_look_for_the_secret_finds_one_that_is_there(site: Site, tmp_path: P
 @pytest.mark.parametrize(
     "source", [{"env": "NOT_SET"}, {"file": "no-such-file"}, {"command": f"echo {POISON}; exit 3"}]
 )
-async def test_a_secret_without_a_value_is_named_before_anything_starts(
-    site: Site, tmp_path: Path, source: dict[str, str]
+def test_a_secret_without_a_value_is_named_before_anything_starts(
+    site: Site, here: Callable[..., Done], tmp_path: Path, source: dict[str, str]
 ) -> None:
     def edit(document: Json) -> None:
         document["cluster"] = "empty-handed"
         document["secrets"] = {"HF_TOKEN": source}
 
-    done = await site.with_inventory(tmp_path, edit).pdctl("up")
+    done = here(site.with_inventory(tmp_path, edit), "up")
     assert "HF_TOKEN" in done.expect(1).err and "hint: " in done.err
     assert not list(site.nodes.directory.rglob("empty-handed"))
