@@ -61,12 +61,14 @@ def situation_of(deployment: Deployment, observed: Observed, scope: frozenset[st
     """What of ours runs on the nodes that could be asked, and the ports that the next launches would get."""
     serving: dict[str, frozenset[int]] = {}
     units: dict[str, tuple[str, ...]] = {}
+    told: dict[str, dict[str, str]] = {}
     for node, view in observed.nodes.items():
         ours = [unit for unit in view.units if unit.state in _LIVING]
         engines = [unit for unit in ours if unit.labels.kind is UnitKind.ENGINE]
         serving[node] = frozenset(gpu for unit in engines for gpu in unit.labels.gpus)
         units[node] = tuple(unit.labels.unit for unit in ours)
-    return Situation(serving, units, _ports(deployment, observed), scope)
+        told[node] = {unit.labels.instance: unit.labels.facts for unit in engines if unit.labels.facts}
+    return Situation(serving, units, _ports(deployment, observed), scope, told)
 
 
 def _ports(deployment: Deployment, observed: Observed) -> dict[str, tuple[PortWanted, ...]]:

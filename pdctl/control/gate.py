@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pdctl.control.check import Checked, check
 from pdctl.control.check_scope import has_hardware, slots_of
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit
 from pdctl.errors import PlanRefused
+from pdctl.health.launch_facts import of_node
 from pdctl.health.records import HealthRecords
 from pdctl.health.report import Report, SlotVerdict
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import CheckBegan, CheckEnded, CheckFailed
+from pdctl.model.launch import FabricFacts
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import EngineKind
 from pdctl.plan.gate import launched, refused, short_of_floor
@@ -31,6 +33,15 @@ def gates(deployment: Deployment, *, skip: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """Who may start: `lost` are instances that may not, by name, with the check that says so. `fabric` is what the
+    nodes that were checked have to tell their engines, by node."""
+
+    lost: Mapping[str, Trouble] = field(default_factory=dict)
+    fabric: Mapping[str, FabricFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """Checks what a plan starts on, and times what it started. `records` remember counters between checks."""
 
@@ -42,15 +53,15 @@ class Gate:
         """Whether engines are timed too: simulated ones take the time that they are told to."""
         return self.cluster.deployment.engine.kind is not EngineKind.SIMULATED
 
-    async def unfit(self, plan: Plan, observed: Observed, emit: Emit) -> Mapping[str, Trouble]:
-        """The instances of the plan that may not start, by name, with the check that says so.
+    async def admit(self, plan: Plan, observed: Observed, emit: Emit) -> Admission:
+        """Which instances of the plan may start, and what their nodes tell them.
 
         Raises PlanRefused where the rest would not reach a pool's floor.
         """
         deployment = self.cluster.deployment
         starting = launched(plan)
         if not starting:
-            return {}
+            return Admission()
         scope = slots_of(deployment, starting)
         await emit(CheckBegan(tuple(sorted({slot.partition(".")[0] for slot in scope}))))
         checked = await check(self.cluster, scope=scope, observed=observed, records=self.records)
@@ -72,7 +83,7 @@ class Gate:
         if short:
             first = next(iter(lost.values()))
             raise PlanRefused(f"nodes are not fit to serve, and {'; '.join(short)}: {first.cause}", hint=HINT)
-        return lost
+        return Admission(lost, _fabric(checked))
 
 
 def unfit_slots(report: Report) -> Mapping[str, Trouble]:
@@ -89,6 +100,13 @@ def _trouble(slot: SlotVerdict) -> Trouble:
     more = len({finding.check for finding in slot.blockers}) - 1
     others = f" (and {more} more)" if more else ""
     return Trouble(f"{first.check}: {subject}: {first.observed}{expected}{others}", HINT)
+
+
+def _fabric(checked: Checked) -> Mapping[str, FabricFacts]:
+    """By node, of those whose RDMA devices are known and wanted."""
+    fleet = checked.fleet
+    told = {name: of_node(facts, fleet.expected[name]) for name, facts in fleet.nodes.items()}
+    return {name: found.fabric for name, found in told.items() if found is not None}
 
 
 def _ended(checked: Checked) -> CheckEnded:

@@ -11,7 +11,7 @@ from pdctl.control import secrets
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
-from pdctl.control.gate import Gate
+from pdctl.control.gate import Admission, Gate
 from pdctl.control.journal import JournaledEvents, Session
 from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
@@ -84,12 +84,14 @@ class Run:
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
             observed = await observe(self.cluster, claim=lease.epoch)
             plan = self.make_plan(observed, lease.applied, {})
-            if self.gate is not None and (unfit := await self.gate.unfit(plan, observed, emit)):
-                plan = self.make_plan(observed, lease.applied, unfit)
+            admission = Admission() if self.gate is None else await self.gate.admit(plan, observed, emit)
+            if admission.lost:
+                plan = self.make_plan(observed, lease.applied, admission.lost)
             await self._announce(emit, observed, plan)
             tally = Tally()
             if plan.steps:
                 ctx = await self._context(observed, lease.epoch, values, emit)
+                ctx.fabric = admission.fabric
                 await self._prepare(ctx, plan)
                 tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, interrupt)
             code = exit_code(plan, tally, interrupt)

@@ -45,13 +45,14 @@ class Situation:
     """What runs and what is planned, by node. `scope`: ids of the slots to judge; None: all.
 
     `serving`: GPU indices that running units of ours hold; a node that is not in it could not be asked. `units`: names
-    of those units.
+    of those units. `told`: by running engine, the digest of the fabric facts that it was started with.
     """
 
     serving: Mapping[str, frozenset[int]] = field(default_factory=dict)
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ports: Mapping[str, tuple[PortWanted, ...]] = field(default_factory=dict)
     scope: frozenset[str] | None = None
+    told: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Expectations:
     thresholds: Thresholds = field(default_factory=Thresholds)
     env: Mapping[str, str] = field(default_factory=dict)  # the node's own env of the inventory
     pinned: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)  # running engine -> digest of what it was told of the fabric
 
     @property
     def serving_gpus(self) -> frozenset[int]:
@@ -129,6 +131,7 @@ def expectations(deployment: Deployment, policy: CheckPolicy, situation: Situati
             thresholds=policy.thresholds,
             env=spec.env,
             pinned=policy.pinned,
+            told=situation.told.get(name, {}),
         )
     return found
 

@@ -206,7 +206,31 @@ def _word(name: str, value: str, good: bool, expected: str) -> Word:
     )
 
 
+def _drift(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
+    """Engines that run with what the node said of its fabric at their start, where it says something else now."""
+    told = of_node(facts, expected) if expected.told else None
+    if told is None:
+        return
+    promise = "started with what the node says of its fabric now"
+    digest = told.fabric.digest
+    evidence = (Evidence("unit label facts", listed(f"{name}: {was}" for name, was in expected.told.items())),)
+    old = [name for name, was in expected.told.items() if was != digest]
+    if old and told.doubts:
+        why = "not all of it can be read now: " + "; ".join(told.doubts.values())
+        yield Word(Verdict.UNKNOWN, "unknown", promise, evidence=evidence, why=why)
+        return
+    yield Word(
+        Verdict.FAIL if old else Verdict.PASS,
+        f"{listed(old)} with others" if old else f"{len(expected.told)} engines with the same",
+        promise,
+        evidence=evidence,
+        fix="pdctl restart, one after the other" if old else "",
+        why="RDMA devices, GID indices or interfaces changed under them" if old else "",
+    )
+
+
 CHECKS = (
+    Check("nic.launch_drift", "running engines know the fabric as it is", Severity.WARN, ("unit labels",), _drift),
     Check(
         "nic.launch_env",
         "the inventory's fabric settings fit the node",

@@ -170,6 +170,21 @@ def test_an_inventory_that_says_otherwise_is_a_finding_of_that_node() -> None:
     assert passed(healthy(), "nic.launch_env", with_env(MORI_RDMA_DEVICES="mlx5_0,mlx5_1"))
 
 
+def test_an_engine_that_was_started_with_other_facts_is_named() -> None:
+    same = Situation(told={NODE: {"mi300x-01.all.0": told().fabric.digest}})
+    deployment = r1_2p3d()
+    node = replace(deployment.nodes[NODE], data_address="192.168.16.1")
+    deployment = replace(deployment, nodes={**deployment.nodes, NODE: node})
+    assert findings(healthy(), deployment=deployment, situation=same) == []
+    other = Situation(told={NODE: {"mi300x-01.all.0": "0123456789ab"}})
+    (only,) = findings(healthy(), deployment=deployment, situation=other)
+    assert (only.check, only.severity.value) == ("nic.launch_drift", "warn")
+    assert "mi300x-01.all.0" in only.observed
+    blind = changed(healthy(), outputs={"mlnx_qos.rdma3": None})
+    drift = [each for each in findings(blind, deployment=deployment, situation=other) if "drift" in each.check]
+    assert [each.verdict for each in drift] == [Verdict.UNKNOWN]
+
+
 def test_rails_for_fabric_tests() -> None:
     deployment = r1_2p3d()
     expected = expectations(deployment, CheckPolicy(), Situation())[NODE]

@@ -11,7 +11,7 @@ from pdctl.control.cluster import Cluster
 from pdctl.control.member_book import MemberBook
 from pdctl.engines.engine import running_launch
 from pdctl.model.deployment import Deployment, Instance
-from pdctl.model.launch import Launch
+from pdctl.model.launch import FabricFacts, Launch
 from pdctl.model.observed import NodeView, Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
@@ -84,7 +84,10 @@ class ReadyBoard:
 
 @dataclass(slots=True)
 class RunContext:
-    """One run's shared knowledge. `launches` holds what runs or was started, by instance name."""
+    """One run's shared knowledge. `launches` holds what runs or was started, by instance name.
+
+    `fabric`: what checked nodes tell their engines, by node; empty where nodes were not checked.
+    """
 
     cluster: Cluster
     observed: Observed
@@ -94,6 +97,7 @@ class RunContext:
     generations: Generations
     progress: Progress
     launches: dict[str, Launch] = field(default_factory=dict)
+    fabric: Mapping[str, FabricFacts] = field(default_factory=dict)
     board: ReadyBoard = field(default_factory=ReadyBoard)
     starting: dict[str, asyncio.Lock] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)

@@ -19,8 +19,8 @@ async def start(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     """Launch all parts of the instance. Raises InstanceError with the node's reason if one could not start."""
     instance = ctx.deployment.instance(step.subject)
     generation = await ctx.generations.common(instance.nodes)
-    launch = render(ctx.deployment, instance, dict.fromkeys(instance.nodes, generation))
-    again = relaunch(ctx.deployment, instance) if ctx.deployment.engine.persist else None
+    launch = render(ctx.deployment, instance, dict.fromkeys(instance.nodes, generation), ctx.fabric)
+    again = relaunch(ctx.deployment, instance, ctx.fabric) if ctx.deployment.engine.persist else None
     units = await asyncio.gather(*(_start_part(ctx, process, again) for process in launch.processes))
     ctx.launches[instance.name] = launch
     return {
