@@ -6,7 +6,7 @@ and to KFD; they are put together here, with the first partition's figures, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from pdctl.health.counters import Counted, CounterId
@@ -57,11 +57,7 @@ def gpu_facts(envelope: Envelope) -> GpuFacts:
     said = output(envelope, ROCM_SMI)
     rocm = _rocm(parse_rocm_smi(said.value if isinstance(said, Known) else ""))
     offered = _offered(kfd)
-    order = (
-        tuple(offered)
-        or tuple(sysfs)
-        or tuple(dict.fromkeys(amd_smi.logical[index] for index in sorted(amd_smi.logical)))
-    )
+    order = _order(offered, {*sysfs, *amd_smi.logical.values()})
     gpus = tuple(
         gpu_of(
             index,
@@ -83,13 +79,24 @@ def gpu_facts(envelope: Envelope) -> GpuFacts:
     )
 
 
+def _order(offered: Mapping[str, int], others: Set[str]) -> tuple[str, ...]:
+    """KFD's order, with the devices that only others see where their addresses belong: names stay with the hardware."""
+    order = list(offered)
+    for address in sorted(others - offered.keys()):
+        behind = next((place for place, known in enumerate(order) if known > address), len(order))
+        order.insert(behind, address)
+    return tuple(order)
+
+
 def _offered(kfd: KfdTopology) -> Mapping[str, int]:
-    """Devices that KFD offers, in its order, with the number of their partitions."""
+    """Devices that KFD offers, in its order, with the number of their partitions. None where it does not place one of
+    them: the others would move up, and a fault would be told of a neighbour."""
     found: dict[str, int] = {}
     gpus: tuple[KfdGpu, ...] = value_or(kfd.gpus, ())
     for gpu in gpus:
-        if isinstance(gpu.address, Known):
-            found[gpu.address.value] = found.get(gpu.address.value, 0) + 1
+        if isinstance(gpu.address, Unknown):
+            return {}
+        found[gpu.address.value] = found.get(gpu.address.value, 0) + 1
     return found
 
 

@@ -82,8 +82,10 @@ def _foreign(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     for gpu in facts.gpu.gpus:
         if gpu.index in expected.serving_gpus:
             continue
-        held = [tenant for tenant in tenants.value if gpu.index in tenant.vram_bytes and not is_ours(tenant, expected)]
+        others = [tenant for tenant in tenants.value if not is_ours(tenant, expected)]
+        held = [tenant for tenant in others if gpu.index in tenant.vram_bytes]
         unclear = [tenant for tenant in held if isinstance(tenant.vram_bytes[gpu.index], Unknown)]
+        unclear += [tenant for tenant in others if -1 in tenant.vram_bytes and not _daemon(tenant)]  # it may be here
         foreign = [tenant for tenant in held if value_or(tenant.vram_bytes[gpu.index], 0) and not _daemon(tenant)]
         shown_all = "; ".join(shown(tenant, gpu) for tenant in foreign or unclear)
         pids = " ".join(str(tenant.pid) for tenant in foreign)
