@@ -1,9 +1,9 @@
-"""Who holds memory on a node's GPUs: KFD's processes in sysfs, which anybody can read; `amd-smi process` otherwise."""
+"""Who holds memory on a node's GPUs: KFD's processes in sysfs, which anybody can read, and `amd-smi process`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdctl.health.envelope import Envelope
 from pdctl.health.gpu_amd_smi import PROCESS, AmdSmi
@@ -30,15 +30,23 @@ class Tenant:
 def read_tenants(
     envelope: Envelope, kfd: KfdTopology, amd_smi: AmdSmi, index_of: Mapping[str, int]
 ) -> Reading[tuple[Tenant, ...]]:
-    """All of them, by pid. Unknown where neither source can say that there is nobody else."""
-    if isinstance(kfd.gpus, Known):
-        index_by_id = {
-            gpu.gpu_id.value: index_of[gpu.address.value]
-            for gpu in kfd.gpus.value
-            if isinstance(gpu.gpu_id, Known) and isinstance(gpu.address, Known)
-        }
-        return Known(tuple(_of_kfd(envelope, index_by_id)), PROC)
-    return _of_amd_smi(amd_smi, index_of)
+    """All of them, by pid: whom one source sees is there. Unknown where neither can say that there is nobody else."""
+    shown = _of_amd_smi(amd_smi, index_of)
+    if isinstance(kfd.gpus, Unknown):
+        return shown
+    index_by_id = {
+        gpu.gpu_id.value: index_of[gpu.address.value]
+        for gpu in kfd.gpus.value
+        if isinstance(gpu.gpu_id, Known) and isinstance(gpu.address, Known)
+    }
+    found = {tenant.pid: tenant for tenant in _of_kfd(envelope, index_by_id)}
+    for tenant in shown.value if isinstance(shown, Known) else ():
+        known = found.get(tenant.pid)
+        if known is None:
+            found[tenant.pid] = tenant
+        elif not tenant.vram_bytes.keys() <= known.vram_bytes.keys():
+            found[tenant.pid] = replace(known, vram_bytes={**tenant.vram_bytes, **known.vram_bytes})
+    return Known(tuple(found[pid] for pid in sorted(found)), PROC)
 
 
 def _of_kfd(envelope: Envelope, index_by_id: Mapping[int, int]) -> list[Tenant]:

@@ -14,11 +14,13 @@ from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Evidence, Severity, Verdict
 from pdctl.health.gpu_device import Gpu
 from pdctl.health.gpu_tenants import Tenant
-from pdctl.model.reading import Known, Unknown, value_or
+from pdctl.model.reading import Known, Reading, Unknown, value_or
 from pdctl.model.unit import unit_name
 
 GIB: Final = 1 << 30
-DAEMONS: Final = re.compile(r"gpuagent|rocm-smi|rocm_smi|amd-smi|amdgpu-exporter|device-metrics|metrics-expor|rdc")
+DAEMONS: Final = re.compile(
+    r"gpuagent|rocm-smi|rocm_smi|amd-smi|rocminfo|amdgpu-exporter|device-metrics|metrics-expor|rdc"
+)
 """Names of what watches GPUs and may hold a context on them: AMD's agent, tools, exporter and data center daemon."""
 
 _PROC = "/sys/class/kfd/kfd/proc/*"
@@ -83,10 +85,9 @@ def _foreign(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
         if gpu.index in expected.serving_gpus:
             continue
         others = [tenant for tenant in tenants.value if not is_ours(tenant, expected)]
-        held = [tenant for tenant in others if gpu.index in tenant.vram_bytes]
-        unclear = [tenant for tenant in held if isinstance(tenant.vram_bytes[gpu.index], Unknown)]
-        unclear += [tenant for tenant in others if -1 in tenant.vram_bytes and not _daemon(tenant)]  # it may be here
-        foreign = [tenant for tenant in held if value_or(tenant.vram_bytes[gpu.index], 0) and not _daemon(tenant)]
+        held = [tenant for tenant in tenants.value if not is_ours(tenant, expected)]
+        unclear = [tenant for tenant in held if _unclear(tenant, gpu)]
+        foreign = [tenant for tenant in held if value_or(_held(tenant, gpu), 0) and not _daemon(tenant)]
         shown_all = "; ".join(shown(tenant, gpu) for tenant in foreign or unclear)
         pids = " ".join(str(tenant.pid) for tenant in foreign)
         verdict = Verdict.FAIL if foreign else Verdict.UNKNOWN if unclear else Verdict.PASS
@@ -114,6 +115,17 @@ def shown(tenant: Tenant, gpu: Gpu) -> str:
     size = tenant.vram_bytes.get(gpu.index)
     held = _gib(size.value) if isinstance(size, Known) else "an unknown amount"
     return f"pid {tenant.pid} ({value_or(tenant.name, 'name unknown')}) holds {held}"
+
+
+def _held(tenant: Tenant, gpu: Gpu) -> Reading[int]:
+    return tenant.vram_bytes.get(gpu.index, Known(0, tenant.source))
+
+
+def _unclear(tenant: Tenant, gpu: Gpu) -> bool:
+    """Whether it may hold memory there: how much cannot be read, or on which GPU it is."""
+    if _daemon(tenant):
+        return False
+    return isinstance(_held(tenant, gpu), Unknown) or -1 in tenant.vram_bytes
 
 
 def _holders(facts: NodeFacts, gpu: Gpu) -> list[Tenant]:
