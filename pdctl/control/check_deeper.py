@@ -9,11 +9,11 @@ from pdctl.control.check_scope import registry_for
 from pdctl.control.cluster import Cluster
 from pdctl.control.fabric_check import FabricLimits, run_fabric
 from pdctl.control.floor_check import FloorRun
-from pdctl.health.check import Fleet, FleetCheck
+from pdctl.health.check import Fleet
 from pdctl.health.fabric import FabricPlan, plan_fabric
 from pdctl.health.fabric_site import fabric_site
-from pdctl.health.fabric_verdict import SessionResult, fabric_checks
-from pdctl.health.floors import floor_checks
+from pdctl.health.fabric_verdict import SessionResult, fabric_checks, fabric_figure
+from pdctl.health.floors import floor_checks, floor_figures
 from pdctl.health.judge import judge
 from pdctl.health.report import Report
 
@@ -37,13 +37,16 @@ async def check_deeper(
 ) -> Report:
     """The report of `fleet` with what was measured now. Raises InventoryError as `check` does."""
     registry = registry_for(cluster.deployment)
-    more: tuple[FleetCheck, ...] = ()
+    checks, figures = registry.fleet, registry.figures
     if deeper.fabric:
-        more += await _fabric(cluster, planned(cluster, fleet, deeper), deeper, tested)
+        plan = planned(cluster, fleet, deeper)
+        results = await _fabric(cluster, plan, deeper, tested)
+        checks, figures = (*checks, *fabric_checks(results, plan.refused)), (*figures, fabric_figure(results))
     if deeper.floors:
         reached = {name: fleet.expected[name] for name in fleet.nodes if fleet.expected[name].serving_known}
-        more += floor_checks(await FloorRun(cluster.shells).measure(reached))
-    return judge(fleet, replace(registry, fleet=(*registry.fleet, *more)))
+        measured = await FloorRun(cluster.shells).measure(reached)
+        checks, figures = (*checks, *floor_checks(measured)), (*figures, *floor_figures(measured))
+    return judge(fleet, replace(registry, fleet=checks, figures=figures))
 
 
 def planned(cluster: Cluster, fleet: Fleet, deeper: Deeper) -> FabricPlan:
@@ -51,10 +54,10 @@ def planned(cluster: Cluster, fleet: Fleet, deeper: Deeper) -> FabricPlan:
     return plan_fabric(cluster.deployment, fabric_site(fleet), scope=deeper.scope)
 
 
-async def _fabric(cluster: Cluster, plan: FabricPlan, deeper: Deeper, tested: Tested) -> tuple[FleetCheck, ...]:
+async def _fabric(cluster: Cluster, plan: FabricPlan, deeper: Deeper, tested: Tested) -> list[SessionResult]:
     total = sum(len(sessions) for sessions in plan.rounds)
     results: list[SessionResult] = []
     async for result in run_fabric(plan, cluster.shells, cluster.clock, deeper.limits):
         results.append(result)
         tested(result, len(results), total)
-    return fabric_checks(results, plan.refused)
+    return results

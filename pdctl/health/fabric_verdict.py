@@ -7,12 +7,14 @@ ends are.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any, Final, TypeAlias, TypeVar
 
-from pdctl.health.check import FleetCheck, Tier, Word
+from pdctl.health.check import Figure, FleetCheck, Tier, Word
 from pdctl.health.fabric import FabricNic, Refused, Session
+from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Evidence, Severity, Verdict
 from pdctl.health.parse.fabric_tests import Bandwidth, Pingpong
 from pdctl.model.check_policy import Thresholds
@@ -61,7 +63,7 @@ class SessionResult:
     bandwidth: Outcome[Bandwidth]
 
 
-IDS: Final = ("fabric.ping", "fabric.rc_pingpong", "fabric.write_bw", "fabric.untested")
+IDS: Final = ("fabric.ping", "fabric.rc_pingpong", "fabric.write_bw", "fabric.untested", "outlier.write_bw")
 
 Good = Callable[[SessionResult], bool | None]
 """Whether a session passed one test; None: unknown."""
@@ -81,6 +83,21 @@ def fabric_checks(results: Sequence[SessionResult], refused: Sequence[Refused]) 
         check("write_bw", "RDMA bandwidth", Severity.WARN, lambda limits: _bandwidth_words(results, limits)),
         check("untested", "every planned pair is tested", Severity.INFO, lambda _: _untested(refused)),
     )
+
+
+def fabric_figure(results: Sequence[SessionResult]) -> Figure:
+    """Each NIC's bandwidth, the median of its sessions, to be compared over the nodes of a pool."""
+
+    def read(facts: NodeFacts) -> Mapping[str, Reading[float]]:
+        found: dict[str, list[float]] = {}
+        for each in results:
+            for nic in (each.session.client, each.session.server):
+                if nic.node == facts.node and isinstance(each.bandwidth, Known):
+                    found.setdefault(nic.device, []).append(each.bandwidth.value.average_gbps)
+        return {device: Known(median(rates), "ib_write_bw") for device, rates in found.items()}
+
+    title = "RDMA bandwidth as on other nodes"
+    return Figure("outlier.write_bw", title, "Gb/s", Severity.WARN, ("ib_write_bw",), read)
 
 
 def least_gbps(session: Session, thresholds: Thresholds) -> float:

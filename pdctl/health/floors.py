@@ -12,14 +12,22 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, Final
 
-from pdctl.health.check import FleetCheck, Tier, Word, word_on
+from pdctl.health.check import Figure, FleetCheck, Tier, Word, word_on
 from pdctl.health.expectations import Expectations
+from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Severity
 from pdctl.model.check_policy import Thresholds
 from pdctl.model.reading import Known, Reading, Unknown
 from pdctl.model.role import SupervisorKind
 
-IDS: Final = ("floor.gemm", "floor.hbm_copy", "floor.allreduce")
+IDS: Final = (
+    "floor.gemm",
+    "floor.hbm_copy",
+    "floor.allreduce",
+    "outlier.gemm",
+    "outlier.hbm_copy",
+    "outlier.allreduce",
+)
 MARK: Final = "PDCTL-FLOOR "
 SOURCE: Final = "torch on the node"
 RUN_S: Final = 150.0
@@ -118,6 +126,32 @@ def floor_checks(measured: Mapping[str, NodeSpeed]) -> tuple[FleetCheck, ...]:
         check("hbm_copy", "HBM copies reach their floor", _copy),
         check("allreduce", "all-reduce reaches its floor", _allreduce),
     )
+
+
+def floor_figures(measured: Mapping[str, NodeSpeed]) -> tuple[Figure, ...]:
+    """The same figures, to be compared over the nodes of a pool: what reaches its floor may still hold others up."""
+
+    def figure(name: str, title: str, unit: str, of: Callable[[NodeSpeed], Mapping[str, Reading[float]]]) -> Figure:
+        def read(facts: NodeFacts) -> Mapping[str, Reading[float]]:
+            speed = measured.get(facts.node)
+            return {} if speed is None else of(speed)
+
+        return Figure(f"outlier.{name}", title, unit, Severity.WARN, (SOURCE,), read)
+
+    return (
+        figure("gemm", "matrix products as fast as elsewhere", "TFLOPS", lambda speed: _each(speed, "tflops")),
+        figure("hbm_copy", "HBM copies as fast as elsewhere", "GB/s", lambda speed: _each(speed, "copy_gbps")),
+        figure(
+            "allreduce",
+            "all-reduce as fast as elsewhere",
+            "GB/s",
+            lambda speed: {} if speed.allreduce_gbps is None else {"": speed.allreduce_gbps},
+        ),
+    )
+
+
+def _each(speed: NodeSpeed, name: str) -> Mapping[str, Reading[float]]:
+    return {f"gpu{gpu}": getattr(figures, name) for gpu, figures in speed.gpus.items()}
 
 
 def _gemm(thresholds: Thresholds, node: str, speed: NodeSpeed) -> Iterator[Word]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pdctl.control.floor_check import FloorRun
 from pdctl.health.expectations import Expectations, Situation, expectations
 from pdctl.health.finding import Verdict
-from pdctl.health.floors import NodeSpeed, floor_argv, floor_checks, program, speeds
+from pdctl.health.floors import NodeSpeed, floor_argv, floor_checks, floor_figures, program, speeds
 from pdctl.health.judge import judge
 from pdctl.health.registry import Registry
 from pdctl.model.deployment import EngineSpec
@@ -47,6 +47,19 @@ def test_a_slow_gpu_warns_and_one_that_said_nothing_is_unknown() -> None:
     assert gemm["gpu5"].slots == ("solo.b",)
     assert gemm["gpu6"].why == "HIP out of memory"
     assert report.exit_code == 0
+
+
+def test_a_node_that_is_slower_than_its_pool_is_named_even_above_the_floor() -> None:
+    def speed(tflops: float) -> NodeSpeed:
+        return NodeSpeed(speeds(f'PDCTL-FLOOR {{"gpu": 0, "tflops": {tflops}, "gbytes_per_s": 4000}}', (0,)))
+
+    decode = ("mi300x-03", "mi300x-04", "mi300x-05")
+    measured = dict(zip(decode, (speed(800.0), speed(790.0), speed(640.0)), strict=True))
+    sent = fleet({name: {} for name in decode})
+    report = judge(sent, Registry(fleet=floor_checks(measured), figures=floor_figures(measured)))
+    assert [
+        (each.check, each.subject.node, each.subject.device) for each in report.findings if each.verdict is Verdict.FAIL
+    ] == [("outlier.gemm", "mi300x-05", "gpu0")]
 
 
 async def test_gpus_that_serve_are_left_alone() -> None:
