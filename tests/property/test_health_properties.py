@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from pdctl.health.counters import Baseline, Counted, CounterId, gains
 from pdctl.health.finding import Severity, Verdict
-from pdctl.health.idle import lowest
 from pdctl.health.judge import judge
 from pdctl.health.outliers import pool_middle
 from pdctl.health.registry import REGISTRY, Registry
 from pdctl.health.report import Fitness, Report, by_urgency
 from pdctl.model.check_policy import CheckPolicy, UnknownIs
-from pdctl.model.reading import Known, Reading, Unknown
+from pdctl.model.reading import Known, Reading
 from tests.unit.health_fleet import below, figure, fleet, trait
 
 FLEETS = settings(max_examples=int(os.environ.get("PDCTL_HEALTH_EXAMPLES", "25")), deadline=None)
@@ -93,16 +92,6 @@ def test_blocking_slots_findings_and_exit_code_agree(sent: dict[str, dict[str, s
 def test_every_check_there_is_survives_envelopes_of_nonsense(sent: dict[str, dict[str, str]]) -> None:
     report = judge(fleet(sent), REGISTRY)
     assert not [finding for finding in report.findings if "itself failed" in finding.why]
-
-
-READINGS = st.lists(st.one_of(st.integers(0, 99).map(lambda n: Known(n, "x")), st.just(Unknown("x"))))
-
-
-@given(READINGS, READINGS)
-def test_more_looks_never_raise_an_idle_figure(looks: list[Reading[int]], more: list[Reading[int]]) -> None:
-    few, many = lowest(looks), lowest([*looks, *more])
-    if isinstance(few, Known):
-        assert isinstance(many, Known) and many.value <= few.value
 
 
 @given(st.lists(st.floats(1, 100), min_size=3, max_size=9), st.integers(0, 4))

@@ -1,4 +1,4 @@
-"""Memory: the budget before a launch, and idle figures as the lowest of several looks."""
+"""The memory budget before a launch: vLLM's share and MoRI's heap, and the room that must be left."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from pdctl.health.envelope import Envelope, File
 from pdctl.health.expectations import parse_size
 from pdctl.health.finding import Verdict
-from pdctl.health.idle import lowest_number
 from pdctl.health.judge import judge
 from pdctl.health.memory_budget import CHECKS, GIB, MemoryBudget, largest_utilization
 from pdctl.health.registry import Registry
 from pdctl.model.deployment import Deployment
-from pdctl.model.reading import Known, Unknown
 from tests.unit.deployments import mori_1p1d
 from tests.unit.health_fleet import fleet
 
@@ -65,18 +62,3 @@ def test_an_unknown_kind_of_gpu_has_an_unknown_budget() -> None:
 )
 def test_sizes_as_mori_reads_them(text: str, size: int | None) -> None:
     assert parse_size(text) == size
-
-
-def test_idle_is_the_lowest_of_the_looks() -> None:
-    path = "/sys/class/drm/card0/device/mem_info_vram_used"
-    found = lowest_number(Envelope(samples={path: ("900\n", "283\n", "700\n")}), path)
-    assert found == Known(283, path)
-    assert lowest_number(Envelope(files={path: File(text="283\n")}), path) == Known(283, path)
-
-
-def test_an_idle_figure_that_nobody_read_is_unknown() -> None:
-    path = "/sys/class/drm/card0/device/mem_info_vram_used"
-    assert lowest_number(Envelope(), path) == Unknown("not collected", path)
-    assert lowest_number(Envelope(files={path: File(error="EACCES")}), path) == Unknown("EACCES", path)
-    assert isinstance(lowest_number(Envelope(samples={path: ("N/A", "-5", "")}), path), Unknown)
-    assert lowest_number(Envelope(samples={path: ("N/A", "283")}), path) == Known(283, path)
