@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pdctl.control.admission import has_hardware
 from pdctl.engines.ports import plan_ports
 from pdctl.health.expectations import PortWanted, Situation
 from pdctl.health.policy import refuse_unknown_names
 from pdctl.health.registry import REGISTRY, Registry
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.observed import Observed
-from pdctl.model.role import EngineKind, UnitKind
+from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 
 HARDWARE = ("gpu.", "nic.", "fabric.", "drift.gpu", "drift.nic", "outlier.")
 """Checks of what simulated engines, and engines on CPU, do not have."""
 
 _LIVING = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
-
-
-def has_hardware(deployment: Deployment) -> bool:
-    """Whether there are GPUs to check: not with simulated engines, unless the inventory asks for the gate all the same,
-    nor where every node says `gpu: cpu`."""
-    simulated = deployment.engine.kind is EngineKind.SIMULATED and deployment.checks.gate is not True
-    return not simulated and any(node.gpu != "cpu" for node in deployment.nodes.values())
 
 
 def registry_for(deployment: Deployment, registry: Registry = REGISTRY) -> Registry:

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from pdctl.control.admission import Admission
 from pdctl.control.check import Checked, check
-from pdctl.control.check_scope import has_hardware, slots_of
+from pdctl.control.check_scope import slots_of
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit
+from pdctl.control.steps.context import RunContext
+from pdctl.control.steps.pace import Pacer
+from pdctl.control.steps.prove import prove
 from pdctl.errors import PlanRefused
 from pdctl.health.launch_facts import of_node
 from pdctl.health.records import HealthRecords
 from pdctl.health.report import Report, SlotVerdict
-from pdctl.model.deployment import Deployment
 from pdctl.model.events import CheckBegan, CheckEnded, CheckFailed
 from pdctl.model.launch import FabricFacts
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import EngineKind
 from pdctl.plan.gate import launched, refused, short_of_floor
-from pdctl.plan.steps import Plan
+from pdctl.plan.steps import Plan, Step
 
 HINT = "`pdctl check` shows the evidence and what to do; `--skip-checks` starts it all the same"
-
-
-def gates(deployment: Deployment, *, skip: bool) -> bool:
-    """Whether `up` checks nodes first: as the inventory says, else where there are GPUs to check."""
-    if skip:
-        return False
-    said = deployment.checks.gate
-    return has_hardware(deployment) if said is None else said
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Who may start: `lost` are instances that may not, by name, with the check that says so. `fabric` is what the
-    nodes that were checked have to tell their engines, by node."""
-
-    lost: Mapping[str, Trouble] = field(default_factory=dict)
-    fabric: Mapping[str, FabricFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +35,10 @@ class Gate:
     cluster: Cluster
     records: HealthRecords
 
-    @property
-    def paces(self) -> bool:
-        """Whether engines are timed too: simulated ones take the time that they are told to."""
-        return self.cluster.deployment.engine.kind is not EngineKind.SIMULATED
+    def prover(self) -> Callable[[RunContext, Step], Awaitable[Mapping[str, Any]]]:
+        """The step that proves an engine: real ones are timed too, simulated ones take the time that they are told."""
+        simulated = self.cluster.deployment.engine.kind is EngineKind.SIMULATED
+        return prove if simulated else Pacer(self.records).prove
 
     async def admit(self, plan: Plan, observed: Observed, emit: Emit) -> Admission:
         """Which instances of the plan may start, and what their nodes tell them.

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
-from pdctl.health.records import FileRecords, HealthRecords
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
@@ -22,6 +22,9 @@ from pdctl.ssh.pool import SshShells
 from pdctl.ssh.ports import Shell
 from pdctl.ssh.sudo import SudoShell
 from pdctl.supervisors.select import supervisor_for
+
+if TYPE_CHECKING:
+    from pdctl.health.records import HealthRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Opened:
     @property
     def health(self) -> HealthRecords:
         """What earlier checks of this cluster remember on this machine."""
+        from pdctl.health.records import FileRecords  # loads all of health, which most commands do without
+
         return FileRecords.of(self.deployment.cluster, Path(platformdirs.user_state_dir("pdctl")))
 
     @property

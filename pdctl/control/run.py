@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pdctl.control import secrets
+from pdctl.control.admission import Admission
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
-from pdctl.control.gate import Admission, Gate
 from pdctl.control.journal import JournaledEvents, Session
 from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
@@ -20,7 +21,6 @@ from pdctl.control.ports import Member
 from pdctl.control.steps.context import Generations, RunContext, launch_of_running
 from pdctl.control.steps.drain import drain
 from pdctl.control.steps.membership import fence, fence_now, register
-from pdctl.control.steps.pace import Pacer
 from pdctl.control.steps.prove import prove
 from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
@@ -42,6 +42,9 @@ from pdctl.model.events import (
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.steps import Action, Plan, Step
+
+if TYPE_CHECKING:
+    from pdctl.control.gate import Gate
 
 MakePlan = Callable[[Observed, Applied | None, Mapping[str, Trouble]], Plan]
 """The plan for what was seen; the last are instances that must not be launched, with why."""
@@ -167,7 +170,7 @@ class Run:
             Action.START_ROUTER: start_router,
             Action.START: start,
             Action.AWAIT_READY: await_ready,
-            Action.PROVE: prove if self.gate is None or not self.gate.paces else Pacer(self.gate.records).prove,
+            Action.PROVE: prove if self.gate is None else self.gate.prover(),
             Action.REGISTER: register,
             Action.PROVE_WHOLE: prove_whole,
             Action.FENCE: fence_now if self.now else fence,

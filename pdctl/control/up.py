@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pdctl.control.admission import gates
 from pdctl.control.base import BaseRecord
 from pdctl.control.cluster import Cluster
-from pdctl.control.gate import Gate, gates
 from pdctl.control.history import record
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
@@ -27,6 +28,9 @@ from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
 from pdctl.plan.up import Wanted, plan_up
 from pdctl.routers.facts import Removal, router_facts
 from pdctl.routers.units import registrar_unit, router_unit
+
+if TYPE_CHECKING:
+    from pdctl.control.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,15 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
         adopt=options.adopt,
         base=BaseRecord.of(deployment),
         inventory_text=opened.inventory_text,
-        gate=Gate(opened.cluster, opened.health) if gates(deployment, skip=options.skip_checks) else None,
+        gate=_gate(opened) if gates(deployment, skip=options.skip_checks) else None,
     )
     return await run.go()
+
+
+def _gate(opened: Opened) -> Gate:
+    from pdctl.control.gate import Gate  # loads every check there is: only where nodes are checked
+
+    return Gate(opened.cluster, opened.health)
 
 
 @dataclass(frozen=True, slots=True)

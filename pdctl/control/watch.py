@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pdctl.control.check_scope import has_hardware
+from pdctl.control.admission import has_hardware
 from pdctl.control.cluster import Cluster
 from pdctl.control.expected import expected_instances, metrics_targets, router_sight, take_membership
 from pdctl.control.light_watch import LightWatch

@@ -57,6 +57,13 @@ def test_help_is_cheap() -> None:
     assert not loaded.intersection({*SLOW, "pydantic", "rich"})
 
 
+def test_commands_that_check_nothing_load_no_checks() -> None:
+    commands = ("status", "plan", "up", "down", "restart", "exec", "logs", "events")
+    loaded = loaded_by(";".join(f"import pdctl.cli.commands.{name}" for name in commands))
+    assert "pdctl.control.up" in loaded
+    assert not {name for name in loaded if name.startswith(("pdctl.health", "pdctl.telemetry"))}
+
+
 def test_probe_sees_what_is_loaded() -> None:
     assert loaded_by("import httpx") >= {"httpx"}
 
