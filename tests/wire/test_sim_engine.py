@@ -59,13 +59,8 @@ async def test_requests_that_vllm_refuses_are_refused_in_its_words(tmp_path: Pat
     }
     assert (too_long.status, too_long.json["error"]["type"]) == (400, "BadRequestError")
     assert "maximum context length is 64 tokens" in too_long.json["error"]["message"]
-    assert [answer.status for answer in (no_json, several, no_rank, dev_only, wrong_method)] == [
-        400,
-        400,
-        400,
-        404,
-        405,
-    ]
+    statuses = [answer.status for answer in (no_json, several, no_rank, dev_only, wrong_method)]
+    assert statuses == [400, 400, 400, 404, 405]
 
 
 async def test_metrics_carry_real_names_per_rank(tmp_path: Path) -> None:
