@@ -45,12 +45,18 @@ class CanaryVerdict:
 
 @dataclass(frozen=True, slots=True)
 class PairCanary:
-    """The two legs for one pair. `nonce` is part of the request id, the transfer id and the prompt."""
+    """The two legs for one pair. `nonce` is part of the request id and of the transfer id.
+
+    `question` "": the prompt is the nonce's own. Else it is the same for all canaries with this question, so that
+    their answers can be compared; the nonce then keeps prefix caches apart (`cache_salt`, vLLM >= 0.9), as KV that lies
+    on decode already would prove nothing.
+    """
 
     connector: KvConnector
     pair: Pair
     model: str
     nonce: str
+    question: str = ""
 
     @property
     def serial(self) -> bool:
@@ -96,25 +102,38 @@ class PairCanary:
         headers = {**_JSON, "x-request-id": f"{request_id}_{self.nonce}"}
         if member.dp_size > 1 and self.connector.pins_rank:
             headers["x-data-parallel-rank"] = str(rank)
-        return Leg(PATH, headers, {**_body(self.model, self.nonce, tokens), "kv_transfer_params": params})
+        body = {**_body(self.model, self.question or self.nonce, tokens), "kv_transfer_params": params}
+        return Leg(PATH, headers, {**body, "cache_salt": self.nonce} if self.question else body)
 
 
 _JSON: Final = {"content-type": "application/json"}
 
 
-def pair_canary(deployment: Deployment, prefill: Launch, decode: Launch, *, nonce: str | None = None) -> PairCanary:
-    """The canary of one prefill and one decode instance, on DP rank 0 of each.
+def pair_canary(
+    deployment: Deployment,
+    prefill: Launch,
+    decode: Launch,
+    *,
+    nonce: str | None = None,
+    question: str = "",
+    ranks: tuple[int, int] = (0, 0),
+) -> PairCanary:
+    """The canary of one prefill and one decode instance, on those DP ranks.
 
     `nonce` is 32 hex digits, new for every canary (None draws one): an engine that saw a transfer id never takes it
     again, and a cached prompt would prove nothing.
     """
     drawn = nonce or uuid4().hex
-    return PairCanary(
-        connector=connector_for(deployment.kv.connector, Role.PREFILL),
-        pair=Pair(deployment.kv.mode, prefill.registration, decode.registration, transfer_id=f"tx-{drawn}"),
-        model=deployment.model.name,
-        nonce=drawn,
-    )
+    transfer_id = f"tx-{drawn}"
+    pair = Pair(deployment.kv.mode, prefill.registration, decode.registration, transfer_id, *ranks)
+    connector = connector_for(deployment.kv.connector, Role.PREFILL)
+    return PairCanary(connector, pair, deployment.model.name, drawn, question)
+
+
+def answer_text(body: str) -> str:
+    """The generated text of a completion's answer; "" where there is none."""
+    text = _choice(body).get("text")
+    return text if isinstance(text, str) else ""
 
 
 def plain_completion(model: str, *, nonce: str | None = None) -> Leg:

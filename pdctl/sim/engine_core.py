@@ -151,10 +151,15 @@ class EngineCore:
 
     def kv_landed(self, request: SimRequest, digest: int) -> None:
         """KvHost."""
-        if request.phase is Phase.DEFERRED:
-            request.answer.digest = digest
+        if self._faults.on_pair("broken_pair", request.raw_id):
+            self.kv_failed(request)
+        elif request.phase is Phase.DEFERRED:
+            request.answer.digest = self._as_received(request, digest)
             self.ranks[request.rank].landed(request)
             self._work.set()
+
+    def _as_received(self, request: SimRequest, digest: int) -> int:
+        return ~digest if self._faults.on_pair("corrupt_pair", request.raw_id) else digest
 
     def kv_failed(self, request: SimRequest) -> None:
         """KvHost: fail or recompute, as kv_load_failure_policy says."""
@@ -202,8 +207,8 @@ class EngineCore:
         self._due_s = float("-inf")
         digests = await asyncio.gather(*(self._connector.pull(request) for request in pulls))
         for request, digest in zip(pulls, digests, strict=True):
-            if digest is not None:
-                request.answer.digest = digest
+            if digest is not None and not self._faults.on_pair("broken_pair", request.raw_id):
+                request.answer.digest = self._as_received(request, digest)
             elif self._recompute and request.phase is Phase.RUNNING:
                 request.computed = request.fetched = request.landed = 0
             else:

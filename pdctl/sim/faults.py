@@ -11,12 +11,15 @@
 | never_ready | the HTTP port never opens |
 | corrupt | generated text is not what the prompt asks for |
 | ignore_sigterm | SIGTERM does nothing |
+| broken_pair | KV from one peer (a prefill's host) does not arrive: the request fails |
+| corrupt_pair | KV from one peer is not what it computed: the text is wrong, the answer 200 |
 | vram_held | the VRAM figures stay behind after the exit |
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +35,8 @@ NAMES = frozenset(
         "corrupt",
         "ignore_sigterm",
         "vram_held",
+        "broken_pair",
+        "corrupt_pair",
     )
 )
 DEFAULT_SLOWNESS = 10.0
@@ -46,6 +51,7 @@ class Faults:
 
     def __init__(self, active: Mapping[str, float] | None = None) -> None:
         self._active: dict[str, float] = {}
+        self._peers: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
         for name, factor in (active or {}).items():
             self.set(name, factor)
@@ -65,11 +71,20 @@ class Faults:
         """Call `listener` after every change."""
         self._listeners.append(listener)
 
-    def set(self, name: str, factor: float | None = None) -> None:
-        """Put a failure in force. Raises UnknownFault."""
+    def on_pair(self, name: str, request_id: str) -> bool:
+        """Whether a failure of one pair is in force for this request, whose id names its prefill."""
+        peer = self._peers.get(name)
+        return peer is not None and re.search(rf"___prefill_addr_\D*{re.escape(peer)}[,:]", request_id) is not None
+
+    def set(self, name: str, factor: float | None = None, peer: str = "") -> None:
+        """Put a failure in force; one of a pair needs the peer's host. Raises UnknownFault."""
         if name not in NAMES:
             raise UnknownFault(f"unknown fault {name!r}; one of {', '.join(sorted(NAMES))}")
         default = DEFAULT_SLOWNESS if name == "slow_kv" else 1.0
+        if name.endswith("_pair"):
+            if not peer:
+                raise UnknownFault(f"{name} needs the host of a peer")
+            self._peers[name] = peer
         self._active[name] = default if factor is None else float(factor)
         self._tell()
 
@@ -77,8 +92,10 @@ class Faults:
         """Lift one failure, or all of them."""
         if name is None:
             self._active.clear()
+            self._peers.clear()
         else:
             self._active.pop(name, None)
+            self._peers.pop(name, None)
         self._tell()
 
     def _tell(self) -> None:

@@ -140,12 +140,13 @@ class EngineApp:
         return HttpReply(200, dumps({"faults": self._faults.active()}))
 
     async def _post_faults(self, http: HttpRequest) -> HttpReply:
-        """{"fault": NAME, "factor": 20} puts one in force; {"fault": NAME, "active": false} lifts it."""
+        """{"fault": NAME, "factor": 20} puts one in force, {"fault": NAME, "peer": HOST} one of a pair;
+        {"fault": NAME, "active": false} lifts it."""
         try:
             asked = json.loads(http.body)
             name = str(asked["fault"])
             if asked.get("active", True):
-                self._faults.set(name, asked.get("factor"))
+                self._faults.set(name, asked.get("factor"), str(asked.get("peer", "")))
             else:
                 self._faults.clear(name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pdctl.control.ports import NotAnswering
+from pdctl.control.pair_proof import prove_pair, send_leg
 from pdctl.control.steps.context import RunContext
-from pdctl.engines.canary import CanaryVerdict, Leg, judge_completion, pair_canary, plain_completion
+from pdctl.engines.canary import CanaryVerdict, judge_completion, pair_canary, plain_completion
 from pdctl.errors import InstanceError
 from pdctl.model.launch import Launch
 from pdctl.model.role import Role
@@ -45,7 +44,9 @@ async def _with_partners(ctx: RunContext, step: Step, launch: Launch, opposite: 
         tried.add(partner.instance.name)
         began = ctx.clock.monotonic()
         pair = (launch, partner) if launch.instance.role is Role.PREFILL else (partner, launch)
-        verdict = await _pair(ctx, *pair)
+        verdict = (
+            await prove_pair(ctx.cluster.http, pair_canary(ctx.deployment, *pair), *pair, timeout_s=TIMEOUT_S)
+        ).verdict
         if verdict.ok:
             return {"partner": partner.instance.name, "took_s": round(ctx.clock.monotonic() - began, 3)}
         reasons.append(f"with {partner.instance.name}: {verdict.reason}")
@@ -63,42 +64,5 @@ def _hint(step: Step) -> str:
 
 
 async def _single(ctx: RunContext, launch: Launch) -> CanaryVerdict:
-    answer = await _send(ctx, launch, plain_completion(ctx.deployment.model.name))
+    answer = await send_leg(ctx.cluster.http, launch, plain_completion(ctx.deployment.model.name), timeout_s=TIMEOUT_S)
     return CanaryVerdict(False, answer) if isinstance(answer, str) else judge_completion(*answer)
-
-
-async def _pair(ctx: RunContext, prefill: Launch, decode: Launch) -> CanaryVerdict:
-    canary = pair_canary(ctx.deployment, prefill, decode)
-    if canary.serial:
-        first = await _send(ctx, prefill, canary.prefill_leg)
-        if isinstance(first, str):
-            return CanaryVerdict(False, f"prefill: {first}")
-        if first[0] != 200:
-            return canary.judge(first, None)
-        second = await _send(ctx, decode, canary.decode_leg(first[1]))
-    else:
-        first, second = await asyncio.gather(
-            _send(ctx, prefill, canary.prefill_leg), _send(ctx, decode, canary.decode_leg(None))
-        )
-    if isinstance(first, str):
-        return CanaryVerdict(False, f"prefill: {first}")
-    if isinstance(second, str):
-        return CanaryVerdict(False, f"decode: {second}")
-    return canary.judge(first, second)
-
-
-async def _send(ctx: RunContext, launch: Launch, leg: Leg) -> tuple[int, str] | str:
-    """(status, body), or in words why there is no answer."""
-    address, port = launch.endpoint
-    try:
-        answer = await ctx.cluster.http.request(
-            launch.instance.leader.node,
-            "POST",
-            f"http://{address}:{port}{leg.path}",
-            body=leg.body,
-            headers=leg.headers,
-            timeout_s=TIMEOUT_S,
-        )
-    except NotAnswering as error:
-        return str(error)
-    return answer.status, answer.text

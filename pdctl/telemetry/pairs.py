@@ -1,0 +1,154 @@
+"""What canaries tell of every prefill x decode pair: which works now, which does not, and whose text is odd. Pure.
+
+A result is bound to the launches of both ends and says nothing of a pair after either was launched again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final
+
+from pdctl.model.figure import Basis, Figure
+from pdctl.model.reading import Unknown
+from pdctl.model.snapshot import PairFigures, PairState
+
+LOAD_SHARE: Final = 0.01
+"""Canaries are at most this share of the requests that clients send."""
+IDLE_GAP_S: Final = 5.0
+IDLE_BELOW: Final = 0.05
+"""Where clients send fewer requests per second than this, nobody is disturbed by one canary every five seconds."""
+BROKEN_AFTER: Final = 2
+"""Failures running after which a pair counts as broken; one may be a hiccup."""
+OLD_S: Final = 900.0
+"""A result is not shown as current for longer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One launch of an instance: a restart makes another one. `ranks`: DP ranks, which take turns."""
+
+    name: str
+    generation: int
+    spec_hash: str
+    ranks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """One canary: how long both legs took, why it failed ("" where it did not), and decode's text for `question`."""
+
+    prefill: End
+    decode: End
+    at_s: float
+    took_s: float
+    fault: str = ""
+    question: str = ""
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _Kept:
+    last: PairResult
+    running: int = 0  # failures running
+    failures: int = 0
+    tried: int = 0
+
+
+@dataclass(slots=True)
+class PairBook:
+    """The results of every pair, and whose turn it is."""
+
+    _kept: dict[tuple[End, End], _Kept] = field(default_factory=dict)
+
+    def take(self, result: PairResult) -> None:
+        """One more result."""
+        kept = self._kept.setdefault((result.prefill, result.decode), _Kept(result))
+        kept.last = result
+        kept.tried += 1
+        if result.fault:
+            kept.running += 1
+            kept.failures += 1
+        else:
+            kept.running = 0
+
+    def forget(self, ends: Iterable[End]) -> None:
+        """Drop what is bound to launches that are not among `ends` any more."""
+        living = set(ends)
+        self._kept = {pair: kept for pair, kept in self._kept.items() if pair[0] in living and pair[1] in living}
+
+    def turn(self, prefills: Sequence[End], decodes: Sequence[End]) -> tuple[End, End] | None:
+        """The pair to try next: one never tried, else one that failed last, else the one tried longest ago."""
+
+        def order(pair: tuple[End, End]) -> tuple[int, float]:
+            kept = self._kept.get(pair)
+            if kept is None:
+                return (0, 0.0)
+            return (1 if 0 < kept.running < BROKEN_AFTER else 2, kept.last.at_s)
+
+        return min(_interleaved(prefills, decodes), key=order, default=None)
+
+    def ranks(self, pair: tuple[End, End]) -> tuple[int, int]:
+        """The DP ranks whose turn it is in this pair."""
+        kept = self._kept.get(pair)
+        tried = kept.tried if kept is not None else 0
+        return (tried % pair[0].ranks, tried // pair[0].ranks % pair[1].ranks)
+
+    def figures(self, prefills: Sequence[End], decodes: Sequence[End], now_s: float) -> tuple[PairFigures, ...]:
+        """Every pair of these launches, row by row."""
+        odd = self._odd_ones()
+        return tuple(self._figures(pair, odd, now_s) for pair in product(prefills, decodes))
+
+    def _figures(self, pair: tuple[End, End], odd: dict[tuple[End, End], str], now_s: float) -> PairFigures:
+        prefill, decode = pair
+        kept = self._kept.get(pair)
+        if kept is None or now_s - kept.last.at_s > OLD_S:
+            why = "not tried since both were launched" if kept is None else "tried too long ago"
+            return PairFigures(prefill.name, decode.name, PairState.UNTRIED, Unknown(why), 0, 0, why)
+        age_s = now_s - kept.last.at_s
+        state, why = PairState.OK, ""
+        took: Figure | Unknown = Figure.exact(kept.last.took_s, age_s, Basis.CANARY, "a tiny request, both legs")
+        if kept.running:
+            state = PairState.BROKEN if kept.running >= BROKEN_AFTER else PairState.SUSPECT
+            why, took = kept.last.fault, Unknown("its last canary failed")
+        elif pair in odd:
+            state, why = PairState.SUSPECT, odd[pair]
+        return PairFigures(prefill.name, decode.name, state, took, kept.failures, kept.tried, why)
+
+    def _odd_ones(self) -> dict[tuple[End, End], str]:
+        """Pairs whose text differs from that of most pairs with the same question. Greedy text of one prompt is the
+        same from every healthy pair; without a majority nobody is accused."""
+        by_question: dict[str, list[tuple[tuple[End, End], str]]] = {}
+        for pair, kept in self._kept.items():
+            if kept.last.question and not kept.last.fault:
+                by_question.setdefault(kept.last.question, []).append((pair, kept.last.text))
+        odd: dict[tuple[End, End], str] = {}
+        for answers in by_question.values():
+            (common, count), *_ = Counter(text for _, text in answers).most_common(1)
+            if count * 2 <= len(answers) or count < 2:
+                continue
+            odd |= {
+                pair: f"its text for the same prompt is not that of {count} of {len(answers)} pairs"
+                for pair, text in answers
+                if text != common
+            }
+        return odd
+
+
+def gap_s(requests_per_s: float | None) -> float:
+    """Seconds between two canaries for so many requests of clients per second; None: not known, taken for idle."""
+    if requests_per_s is None or requests_per_s < IDLE_BELOW:
+        return IDLE_GAP_S
+    return 1.0 / (LOAD_SHARE * requests_per_s)
+
+
+def _interleaved(prefills: Sequence[End], decodes: Sequence[End]) -> list[tuple[End, End]]:
+    """All pairs, diagonal by diagonal, so that neighbours in time share no end."""
+    wide, high = len(decodes), len(prefills)
+    if not wide or not high:
+        return []
+    longer = max(wide, high)
+    walk = ((step % longer, (step + shift) % longer) for shift in range(longer) for step in range(longer))
+    return [(prefills[row], decodes[place]) for row, place in walk if row < high and place < wide]
