@@ -45,7 +45,7 @@ def cache_directory() -> Path:
 def systemd_root(*, podman: bool = False) -> Path:
     """The root's directory, with docker or with podman; takes about two minutes and the network where it has to be
     made. Raises LabError."""
-    packages = _PACKAGES
+    packages: Sequence[str] = _PACKAGES
     if podman:
         packages = (*(name for name in _PACKAGES if name != "docker.io"), *_PODMAN)
     prepare = _PREPARE.replace("{disable}", "" if podman else _DISABLE)
