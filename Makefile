@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow test-all real-test lab lab-test lint format lock clean bench-bringup bench-fanout
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-bringup bench-fanout
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ lab: setup  ## as root: tests on hosts of their own, with systemd, sshd and dock
 lab-test: setup  ## as root: install what the lab needs (Debian), then `make lab`
 	tests/lab/install.sh
 	$(MAKE) lab
+
+check-mutations: setup  ## 10,000 damaged outputs of GPU, NIC and host tools: no crash, and nothing passes that did not
+	PDCTL_HEALTH_EXAMPLES=10000 $(BIN)/python -m pytest --timeout 3600 tests/property/test_tool_output_mutations.py \
+	  tests/property/test_health_mutations.py
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

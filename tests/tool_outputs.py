@@ -41,3 +41,8 @@ def names(*tools: str) -> tuple[str, ...]:
             if path.is_file()
         )
     )
+
+
+def says_it_is_cut(name: str) -> bool:
+    """Whether an output is an excerpt that says so."""
+    return any(line.strip() in {"...", "[output truncated]"} for line in read(name).splitlines())

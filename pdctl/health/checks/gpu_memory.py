@@ -84,7 +84,6 @@ def _foreign(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     for gpu in facts.gpu.gpus:
         if gpu.index in expected.serving_gpus:
             continue
-        others = [tenant for tenant in tenants.value if not is_ours(tenant, expected)]
         held = [tenant for tenant in tenants.value if not is_ours(tenant, expected)]
         unclear = [tenant for tenant in held if _unclear(tenant, gpu)]
         foreign = [tenant for tenant in held if value_or(_held(tenant, gpu), 0) and not _daemon(tenant)]

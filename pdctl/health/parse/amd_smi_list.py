@@ -18,11 +18,9 @@ class Listed:
 
     index: int
     address: Reading[str]
-    uuid: Reading[str]
     kfd_id: Reading[int]
     node_id: Reading[int]
     partition_id: Reading[int]
-    render: Reading[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,9 @@ def parse_list(text: str) -> Listing:
     """JSON or text of any version."""
     found = rows(text, SOURCE)
     gpus = tuple(_listed(index, found.by_gpu[index]) for index in sorted(found.by_gpu))
+    if gpus and found.open_ended:
+        why = f"{SOURCE} does not say as text whether there are more than {len(gpus)}"
+        return Listing(gpus, Unknown(why, SOURCE), found.denied)
     whole = gpus and not found.damaged
     return Listing(gpus, Known(len(gpus), SOURCE) if whole else Unknown(found.why, SOURCE), found.denied)
 
@@ -46,9 +47,7 @@ def _listed(index: int, gpu: Field) -> Listed:
     return Listed(
         index=index,
         address=read_address(gpu.any_of("bdf", "gpu_bdf")),
-        uuid=gpu.any_of("uuid", "gpu_uuid").text(),
         kfd_id=gpu["kfd_id"].count(),
         node_id=gpu["node_id"].count(),
         partition_id=gpu["partition_id"].count(),
-        render=gpu["render"].text(),
     )

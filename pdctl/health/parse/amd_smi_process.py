@@ -45,14 +45,20 @@ def _processes(gpu: Field, damaged: bool) -> Reading[tuple[GpuProcess, ...]]:
         pid = info["pid"].count()
         if isinstance(pid, Unknown):
             return pid
-        memory = info["memory_usage"]["vram_mem"]
-        used = (info["mem_usage"] if memory.missing else memory).size_bytes(bare="b")
-        processes.append(GpuProcess(pid.value, info["name"].text(), used))
+        processes.append(GpuProcess(pid.value, info["name"].text(), _vram(info)))
     if nobody and processes:
         return listed.unknown(f"{SOURCE} says of {gpu.path} that there are processes, and that there are none")
     if damaged and processes:
         return listed.unknown(f"{SOURCE} is cut off: {gpu.path} may have more processes")
     return Known(tuple(processes), SOURCE) if nobody or processes else listed.unknown()
+
+
+def _vram(info: Field) -> Reading[int]:
+    memory, older = info["memory_usage"]["vram_mem"], info["mem_usage"].size_bytes(bare="b")
+    if not memory.missing:
+        return memory.size_bytes(bare="b")
+    newer = not info["usage"].missing  # such an output has `memory_usage` too
+    return memory.unknown() if newer else older
 
 
 def _infos(listed: Field) -> Iterator[Field]:

@@ -26,7 +26,8 @@ _CUT = ("[output truncated]", "...")
 class Rows:
     """`by_gpu`: index -> record; `why` a GPU that is not in it is not, in words for an Unknown.
 
-    `denied`: what amd-smi says of missing rights. `damaged`: what is not there may only have been cut off.
+    `denied`: what amd-smi says of missing rights. `damaged`: what is not there may only have been cut off;
+    `open_ended`: it is text, in which nobody could see that.
     """
 
     by_gpu: Mapping[int, Field]
@@ -34,6 +35,7 @@ class Rows:
     why: str
     denied: str = ""
     damaged: bool = False
+    open_ended: bool = False
 
     def gpu(self, index: int) -> Field:
         """One GPU's record, or a field that says why there is none."""
@@ -50,8 +52,10 @@ def rows(text: str, source: str) -> Rows:
     found, documents = records(text, "gpu_data")
     listed = [record for record in found if _index(record) is not None]
     around, cut = documents.other, documents.damaged or 0 < len(listed) < len(found)
+    open_ended = False
     if not listed and (blocks := _text_records(text))[0]:
         listed, cut = blocks
+        open_ended = True
         around = text
     by_gpu: dict[int, Field] = {}
     for record in listed:
@@ -61,7 +65,7 @@ def rows(text: str, source: str) -> Rows:
         by_gpu[index] = _merged(known, record)
     denied = next((line.strip() for line in around.splitlines() if _DENIED.search(line)), "")
     why = f"{source} shows no such GPU" if by_gpu and not cut else f"{source}: {denied or documents.why_empty}"
-    return Rows(by_gpu, source, why, denied, cut)
+    return Rows(by_gpu, source, why, denied, cut, open_ended)
 
 
 def _merged(known: Field, record: Mapping[str, Json]) -> Field:
@@ -100,10 +104,11 @@ def _text_records(text: str) -> tuple[list[Mapping[str, Json]], bool]:
 def _nested(lines: list[str]) -> Json:
     """Indented `KEY: value` lines as an object with lower-case keys; a key that comes again makes a list of both."""
     root: dict[str, Json] = {}
+    base = next((len(match[1]) for line in lines if (match := _LINE.match(line))), 0)
     stack: list[tuple[int, dict[str, Json]]] = [(-1, root)]
     for line in lines:
         match = _LINE.fullmatch(line.replace("\t", "    ").rstrip())
-        if match is None:
+        if match is None or len(match[1]) < base:  # a warning in between
             continue
         indent, key, value = len(match[1]), match[2].strip().lower().replace(" ", "_"), match[3].strip()
         while len(stack) > 1 and stack[-1][0] >= indent:

@@ -40,7 +40,7 @@ def parse_version(text: str) -> Versions:
 
 
 def _from_text(text: str, why: str) -> Field:
-    for line in text.splitlines():
+    for line in text[: text.rfind("\n") + 1].splitlines():
         parts = dict(part.strip().partition(": ")[::2] for part in line.split(" | "))
         found = {_KEYS[key.lower()]: value for key, value in parts.items() if key.lower() in _KEYS}
         if found:
