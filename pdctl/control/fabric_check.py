@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from pdctl.control.clock import Clock
 from pdctl.errors import DeadlineExceeded, NodeError
-from pdctl.health.fabric import FabricPlan, Session, ping_argv, pingpong_argv, write_bw_argv
+from pdctl.health.fabric import FabricPlan, Session, ping_argv, pingpong_argv, write_bw_argv, write_lat_argv
 from pdctl.health.fabric_verdict import Broken, Outcome, Ping, SessionResult, ping
-from pdctl.health.parse.fabric_tests import ib_write_bw, ibv_rc_pingpong
+from pdctl.health.parse.fabric_tests import ib_write_bw, ib_write_lat, ibv_rc_pingpong
 from pdctl.model.reading import Known, Reading, Unknown
 from pdctl.ssh.ports import Completed, Shells
 from pdctl.ssh.text import last_line, printable
@@ -57,15 +57,17 @@ class _Runner:
     limits: FabricLimits
 
     async def session(self, session: Session) -> SessionResult:
-        """The three tests, each only where the one before it got through."""
+        """The tests one after the other, each only where the address and the connection got through."""
         reached = await self._ping(session)
         if not isinstance(reached, Known) or reached.value.received == 0:
             skipped = Unknown("not tried: the two addresses do not reach each other")
-            return SessionResult(session, reached, skipped, skipped)
+            return SessionResult(session, reached, skipped, skipped, skipped)
         stands = await self._pair(session, pingpong_argv, ibv_rc_pingpong)
         if not isinstance(stands, Known):
-            return SessionResult(session, reached, stands, Unknown("not tried: no RDMA connection"))
-        return SessionResult(session, reached, stands, await self._pair(session, write_bw_argv, ib_write_bw))
+            none = Unknown("not tried: no RDMA connection")
+            return SessionResult(session, reached, stands, none, none)
+        latency = await self._pair(session, write_lat_argv, ib_write_lat)
+        return SessionResult(session, reached, stands, latency, await self._pair(session, write_bw_argv, ib_write_bw))
 
     async def _ping(self, session: Session) -> Outcome[Ping]:
         ran = await self._run(session.client.node, ping_argv(session))

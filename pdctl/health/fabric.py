@@ -47,11 +47,11 @@ class FabricNic:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One pair of NICs to test. `ports` on the server: ibv_rc_pingpong's and ib_write_bw's."""
+    """One pair of NICs to test. `ports` on the server: ibv_rc_pingpong's, ib_write_lat's and ib_write_bw's."""
 
     client: FabricNic
     server: FabricNic
-    ports: tuple[int, int] = (FIRST_PORT, FIRST_PORT + 1)
+    ports: tuple[int, int, int] = (FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2)
 
     @property
     def name(self) -> str:
@@ -182,7 +182,7 @@ def _with_ports(
             node = session.server.node
             taken = listening.get(node, frozenset())
             ports = free.setdefault(node, _free_ports(taken))
-            row.append(Session(session.client, session.server, (next(ports), next(ports))))
+            row.append(Session(session.client, session.server, (next(ports), next(ports), next(ports))))
         numbered.append(tuple(row))
     return tuple(numbered)
 
@@ -206,9 +206,19 @@ def pingpong_argv(session: Session, *, server: bool) -> tuple[str, ...]:
     return argv if server else (*argv, session.server.address)
 
 
+def write_lat_argv(session: Session, *, server: bool) -> tuple[str, ...]:
+    """`ib_write_lat` of perftest: a thousand writes of its smallest message."""
+    return _perftest("ib_write_lat", session, 1, ("-n", "1000"), server=server)
+
+
 def write_bw_argv(session: Session, *, server: bool) -> tuple[str, ...]:
     """`ib_write_bw` of perftest: 64 KiB writes for three seconds, in Gb/s."""
-    nic = session.server if server else session.client
-    argv = ("ib_write_bw", "-d", nic.device, "-i", "1", "-x", str(nic.gid_index), "-p", str(session.ports[1]), "-F")
     test = ("--report_gbits", "-s", str(MESSAGE_BYTES), "-D", str(BANDWIDTH_S))
-    return (*argv, *test) if server else (*argv, *test, session.server.address)
+    return _perftest("ib_write_bw", session, 2, test, server=server)
+
+
+def _perftest(tool: str, session: Session, port: int, test: tuple[str, ...], *, server: bool) -> tuple[str, ...]:
+    """`-F`: a CPU whose clock varies is no reason to give up."""
+    nic = session.server if server else session.client
+    argv = (tool, "-d", nic.device, "-i", "1", "-x", str(nic.gid_index), "-p", str(session.ports[port]), "-F", *test)
+    return argv if server else (*argv, session.server.address)

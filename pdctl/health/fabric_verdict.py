@@ -55,15 +55,23 @@ Outcome: TypeAlias = Known[T] | Unknown | Broken
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """One session's three tests. A test that was not run after an earlier failure is Unknown and says so."""
+    """One session's tests; `latency` in microseconds. What was not run after an earlier failure is Unknown, and says so."""
 
     session: Session
     ping: Outcome[Ping]
     pingpong: Outcome[Pingpong]
+    latency: Outcome[float]
     bandwidth: Outcome[Bandwidth]
 
 
-IDS: Final = ("fabric.ping", "fabric.rc_pingpong", "fabric.write_bw", "fabric.untested", "outlier.write_bw")
+IDS: Final = (
+    "fabric.ping",
+    "fabric.rc_pingpong",
+    "fabric.write_lat",
+    "fabric.write_bw",
+    "fabric.untested",
+    "outlier.write_bw",
+)
 
 Good = Callable[[SessionResult], bool | None]
 """Whether a session passed one test; None: unknown."""
@@ -80,6 +88,7 @@ def fabric_checks(results: Sequence[SessionResult], refused: Sequence[Refused]) 
     return (
         check("ping", "rails reach each other", Severity.BLOCK, lambda _: _ping_words(results)),
         check("rc_pingpong", "RDMA connections stand", Severity.BLOCK, lambda _: _pingpong_words(results)),
+        check("write_lat", "RDMA latency", Severity.WARN, lambda limits: _latency_words(results, limits)),
         check("write_bw", "RDMA bandwidth", Severity.WARN, lambda limits: _bandwidth_words(results, limits)),
         check("untested", "every planned pair is tested", Severity.INFO, lambda _: _untested(refused)),
     )
@@ -126,6 +135,18 @@ def _pingpong_words(results: Sequence[SessionResult]) -> Iterator[Word]:
         shown = _shown(result.pingpong, lambda value: f"{value.usec_per_iteration:.1f} us an exchange")
         fix = "compare GID types, MTU and PFC of both ends: `pdctl check` names those that differ"
         yield from _words(results, result, good, result.pingpong, shown, "a reliable connection", fix)
+
+
+def _latency_words(results: Sequence[SessionResult], thresholds: Thresholds) -> Iterator[Word]:
+    limit_us = thresholds.write_latency_us
+
+    def good(result: SessionResult) -> bool | None:
+        return _good(result.latency, lambda latency_us: latency_us <= limit_us)
+
+    for result in results:
+        shown = _shown(result.latency, lambda latency_us: f"{latency_us:.1f} us")
+        fix = "look for CPU power saving, PCIe relaxed ordering, and hops between the two ports"
+        yield from _words(results, result, good, result.latency, shown, f"<= {limit_us:g} us", fix)
 
 
 def _bandwidth_words(results: Sequence[SessionResult], thresholds: Thresholds) -> Iterator[Word]:

@@ -22,6 +22,10 @@ from tests.unit.health_nodes import node
 
 PINGED = b"3 packets transmitted, 3 received, 0% packet loss, time 402ms\n"
 STOOD = b"8192000 bytes in 0.01 seconds = 6553.60 Mbit/sec\n1000 iters in 0.01 seconds = 10.00 usec/iter\n"
+LATENCY = b"""\
+ #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    t_avg[usec]    t_stdev[usec]
+ 2       1000          1.90           9.05         2.10               2.12           0.10
+"""
 WRITTEN = """ #bytes     #iterations    BW peak[Gb/sec]    BW average[Gb/sec]   MsgRate[Mpps]
  65536      5000             {0}             {0}                 0.747823
 """
@@ -63,6 +67,7 @@ def tools(name: str) -> FakeShell:
         return Completed(0, WRITTEN.format("180.50" if "mlx5_2" in command.argv else "392.18").encode(), b"")
 
     shell.answer(["ibv_rc_pingpong"], reply=pingpong)
+    shell.answer(["ib_write_lat"], stdout=LATENCY)
     shell.answer(["ib_write_bw"], reply=write)
     return shell
 

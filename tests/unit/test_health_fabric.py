@@ -127,12 +127,12 @@ def test_ports_are_free_and_each_servers_own() -> None:
 def test_commands_name_device_gid_and_the_rails_own_addresses() -> None:
     client = FabricNic("p", "mlx5_2", 2, "eth2", "10.2.0.1", 3, 400.0, (2,))
     server = FabricNic("d", "rdma7", 2, "eth9", "10.2.0.2", 1, 400.0, (2,))
-    session = Session(client, server, (18515, 18516))
+    session = Session(client, server, (18515, 18516, 18517))
     assert ping_argv(session)[-3:] == ("-I", "10.2.0.1", "10.2.0.2")
     assert " ".join(pingpong_argv(session, server=True)) == "ibv_rc_pingpong -d rdma7 -i 1 -g 1 -p 18515"
     assert " ".join(pingpong_argv(session, server=False)) == "ibv_rc_pingpong -d mlx5_2 -i 1 -g 3 -p 18515 10.2.0.2"
     assert " ".join(write_bw_argv(session, server=False)) == (
-        "ib_write_bw -d mlx5_2 -i 1 -x 3 -p 18516 -F --report_gbits -s 65536 -D 3 10.2.0.2"
+        "ib_write_bw -d mlx5_2 -i 1 -x 3 -p 18517 -F --report_gbits -s 65536 -D 3 10.2.0.2"
     )
 
 
@@ -140,11 +140,14 @@ GOOD_PING = Known(Ping(3, 3), "ping")
 GOOD_PINGPONG = Known(Pingpong(8192000, 9000.0, 7.3), "ibv_rc_pingpong")
 
 
-def result(session: Session, gbps: float | None = 390.0, *, echoes: int = 3, stands: bool = True) -> SessionResult:
+def result(
+    session: Session, gbps: float | None = 390.0, *, echoes: int = 3, stands: bool = True, latency_us: float = 2.1
+) -> SessionResult:
     return SessionResult(
         session,
         Known(Ping(3, echoes), "ping"),
         GOOD_PINGPONG if stands else Broken("Failed status transport retry counter exceeded (12)"),
+        Known(latency_us, "ib_write_lat"),
         Unknown("no result") if gbps is None else Known(Bandwidth(65536, gbps, gbps), "ib_write_bw"),
     )
 
@@ -185,6 +188,14 @@ def test_slow_writes_warn_in_proportion_to_the_ports_rate() -> None:
     problems = judged(deployment, [result(sessions(fast)[0], 180.5)], fast)
     assert {(finding.check, finding.severity) for finding in problems} == {("fabric.write_bw", Severity.WARN)}
     assert judged(deployment, [result(sessions(slow)[0], 180.5)], slow) == []
+
+
+def test_a_slow_answer_warns() -> None:
+    deployment = r1_2p3d()
+    plan = plan_fabric(deployment, FabricSite(nics(deployment)))
+    problems = judged(deployment, [result(sessions(plan)[0], latency_us=11.0)], plan)
+    assert {(finding.check, finding.severity) for finding in problems} == {("fabric.write_lat", Severity.WARN)}
+    assert problems[0].expected == "<= 10 us"
 
 
 def test_no_result_is_unknown_and_no_bandwidth() -> None:

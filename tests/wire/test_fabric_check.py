@@ -48,6 +48,9 @@ else:
     peer.send(b"x")
 if name == "ibv_rc_pingpong":
     print("8192000 bytes in 0.01 seconds = 6553.60 Mbit/sec\\n1000 iters in 0.01 seconds = 10.00 usec/iter")
+elif name == "ib_write_lat":
+    print(" #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    t_avg[usec]    t_stdev[usec]")
+    print(" 2       1000          1.90           9.05         2.10               2.12           0.10")
 else:
     print(" #bytes     #iterations    BW peak[Gb/sec]    BW average[Gb/sec]   MsgRate[Mpps]")
     print(" 65536      5000             394.55             392.18                 0.747823")
@@ -66,7 +69,7 @@ class LocalShells:
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("ping", "ibv_rc_pingpong", "ib_write_bw"):
+    for name in ("ping", "ibv_rc_pingpong", "ib_write_lat", "ib_write_bw"):
         path = tmp_path / name
         path.write_text(TOOL.format(python=sys.executable))
         path.chmod(0o755)
@@ -78,7 +81,7 @@ def session(client: str = "mlx5_0", server: str = "mlx5_0") -> Session:
     return Session(
         FabricNic("p", client, 0, "eth0", "127.0.0.1", 3, 400.0, (0,)),
         FabricNic("d", server, 0, "eth0", "127.0.0.1", 3, 400.0, (0,)),
-        (free_port(), free_port()),
+        (free_port(), free_port(), free_port()),
     )
 
 
@@ -102,6 +105,7 @@ def _zombie(pid: int) -> bool:
 async def test_both_ends_meet_and_their_figures_come_back(tools: Path) -> None:
     (result,) = await run(FabricPlan(((session(),),)), FabricLimits())
     assert isinstance(result.pingpong, Known) and result.pingpong.value.usec_per_iteration == 10.0
+    assert result.latency == Known(2.1, "ib_write_lat")
     assert isinstance(result.bandwidth, Known) and result.bandwidth.value.average_gbps == 392.18
     await wait_until(lambda: not alive(tools), 5.0, what="stand-ins are still there")
 
