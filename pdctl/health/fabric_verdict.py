@@ -55,7 +55,7 @@ Outcome: TypeAlias = Known[T] | Unknown | Broken
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """One session's tests; `latency` in microseconds. What was not run after an earlier failure is Unknown, and says so."""
+    """One session's tests; `latency` in microseconds. What was not run after an earlier failure is Unknown with why."""
 
     session: Session
     ping: Outcome[Ping]
