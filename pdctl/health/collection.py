@@ -128,7 +128,8 @@ def _targeted(targets: Targets) -> tuple[Command, ...]:
         inspect = ("docker", "image", "inspect", "--format", DOCKER_IMAGE, targets.image)
         found.append(Command("docker.image", inspect, as_root=True))
     if targets.jit_cache:
-        locks = ("find", targets.jit_cache, "-maxdepth", "5", "-name", "lock*", "-printf", "%T@ %p\\n")
+        named = ("(", "-path", targets.jit_cache, "-o", "-name", "lock*", ")")  # itself too: no output is no answer
+        locks = ("find", targets.jit_cache, "-maxdepth", "5", *named, "-printf", "%T@ %p\\n")
         found.append(Command("jit.locks", locks))
     return tuple(found)
 
@@ -211,7 +212,7 @@ HOST_COMMANDS = (
     Command("docker.root", ("docker", "info", "--format", "{{.DockerRootDir}}"), as_root=True),
     Command("chronyc", ("chronyc", "-n", "tracking")),
     Command("timedatectl", ("timedatectl", "show")),
-    Command("systemctl.failed", ("systemctl", "--failed", "--no-legend", "--plain", "--no-pager")),
+    Command("systemctl.failed", ("systemctl", "--failed", "--plain", "--no-pager")),
     Command("virt", ("systemd-detect-virt",)),
     Command("modinfo.amdgpu", ("modinfo", "amdgpu")),
     Command(

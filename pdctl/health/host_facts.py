@@ -112,11 +112,11 @@ def host_facts(envelope: Envelope) -> HostFacts:
             for path in envelope.files
             if (match := _RP_FILTER.fullmatch(path))
         },
-        failed_units=_lines(envelope, "systemctl.failed", failed_units),
+        failed_units=_item(envelope, "systemctl.failed", failed_units),
         uptime_s=_uptime(envelope),
-        bench=_lines(envelope, "pgrep.bench", _pids),
-        compilers=_lines(envelope, "pgrep.compiler", _pids),
-        jit_locks=_lines(envelope, "jit.locks", _paths),
+        bench=_pgrep(envelope, "pgrep.bench"),
+        compilers=_pgrep(envelope, "pgrep.compiler"),
+        jit_locks=_item(envelope, "jit.locks", _locks),
         kernel=Known(envelope.kernel, "uname") if envelope.kernel else Unknown("the collector did not say", "uname"),
     )
 
@@ -143,21 +143,28 @@ def _item(envelope: Envelope, item: str, parse: Callable[[str], Reading[T]]) -> 
     return parse(text.value) if isinstance(text, Known) else text
 
 
-def _lines(envelope: Envelope, item: str, parse: Callable[[str], tuple[T, ...]]) -> Reading[tuple[T, ...]]:
-    """A list that may rightly be empty: what counts is that the tool ended by itself (`pgrep` ends with 1 then)."""
+def _pgrep(envelope: Envelope, item: str) -> Reading[tuple[int, ...]]:
+    """Pids. `pgrep` that finds nothing ends with 1 and prints nothing; with 0 it has printed some."""
     found = envelope.items.get(item)
-    if found is None or found.status not in (0, 1) or found.truncated or (found.status == 1 and found.stderr.strip()):
-        read = output(envelope, item)
-        return read if isinstance(read, Unknown) else Unknown(f"it ended with {found and found.status}", item)
-    return Known(parse(found.stdout), item)
+    if found is not None and found.status == 1 and not found.stdout.strip() and not found.stderr.strip():
+        return Known((), item)
+    read = output(envelope, item)
+    if isinstance(read, Unknown):
+        return read
+    lines = read.value.splitlines()
+    pids = tuple(int(line.split()[0]) for line in lines if re.match(r"\d{1,10}( |\Z)", line))
+    if found is None or found.status != 0 or len(pids) != len(lines):
+        return Unknown(f"it says {lines[0][:60]!r}", item)
+    return Known(pids, item)
 
 
-def _pids(text: str) -> tuple[int, ...]:
-    return tuple(int(line.split()[0]) for line in text.splitlines() if re.match(r"\d{1,10}\b", line))
-
-
-def _paths(text: str) -> tuple[str, ...]:
-    return tuple(line.split(" ", 1)[1] for line in text.splitlines() if " /" in line)
+def _locks(text: str) -> Reading[tuple[str, ...]]:
+    """Paths of locks. The cache's own directory is always listed, first: without it there was no answer."""
+    rows = [re.fullmatch(r"\d{1,12}\.\d+ (/.*)", line) for line in text.splitlines()]
+    paths = tuple(row.group(1) for row in rows if row is not None)
+    if not paths or len(paths) != len(rows) or not text.endswith("\n"):
+        return Unknown("its list of locks is not whole", "jit.locks")
+    return Known(paths[1:], "jit.locks")
 
 
 def _virtual(envelope: Envelope) -> Reading[str]:

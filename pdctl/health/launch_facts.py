@@ -179,10 +179,10 @@ def _env(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 def _order_word(name: str, env: Mapping[str, str], fabric: FabricFacts) -> Word | None:
     """The devices that a variable names, against the order of the rails; a subset in that order is right."""
-    named = devices_in({name: env[name]}) if name in env else ()
-    if not named:
-        return None
     order = [rail.device for rail in fabric.rails]
+    named = tuple(device for device in devices_in({name: env.get(name, "")}) if device in order)
+    if not named:
+        return None  # of devices that are not there `nic.present` speaks
     right = tuple(device for device in order if device in named)
     return _word(
         name, env[name], named == right, f"{', '.join(right) or 'devices of the node'}: the order of its rails"

@@ -76,6 +76,12 @@ class RdmaDevice:
         return self.ports[0] if self.ports else None
 
     @property
+    def ethernet(self) -> bool:
+        """Whether its port is known to be Ethernet. Where that is unknown, `nic.link_layer` says so, and blocks."""
+        layer = self.port.link_layer if self.port is not None else None
+        return isinstance(layer, Known) and layer.value == "Ethernet"
+
+    @property
     def best_gid(self) -> Reading[Gid]:
         """The GID to use on Ethernet: RoCE v2, mapping the network device's own IPv4 address if one does.
 

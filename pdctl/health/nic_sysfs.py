@@ -116,13 +116,17 @@ def _port(sysfs: Sysfs, name: str, number: int) -> RdmaPort:
 
 
 def _gids(sysfs: Sysfs, name: str, number: int, here: str) -> Reading[tuple[Gid, ...]]:
-    """The table's entries. Empty ones are not collected; where none is, the port has none, if it was read at all."""
+    """The table's entries. Empty ones are not collected; where none is, the port has none, if it was read at all. One
+    that cannot be read makes the table unknown: it may be the one that matters.
+    """
     if f"{here}/state" not in sysfs.files:
         return Unknown("its port was not read", f"{here}/gids")
     found = []
     for index in sorted(sysfs.gids.get((name, number), ())):
         text = file_field(sysfs.files, f"{here}/gids/{index}").text()
-        address = gid_address(text.value) if isinstance(text, Known) else None
+        if isinstance(text, Unknown):
+            return text
+        address = gid_address(text.value)
         if address is None:
             continue
         kind = file_field(sysfs.files, f"{here}/gid_attrs/types/{index}").text()

@@ -106,4 +106,6 @@ def _item(command: Command, name: str, machine: Host) -> Item:
     text = outputs.get(" ".join(argv[1:]))
     if text is None:
         return Item(argv=argv, status=2, stderr="not known here")
+    if argv[0] == "pgrep" and not text:
+        return Item(argv=argv, status=1)
     return Item(argv=argv, status=0, stdout=f"{text.rstrip(chr(10))}\n" if text else "", seconds=0.1)

@@ -51,13 +51,13 @@ FAULTS = {
     ),
     "a failed unit": (
         {},
-        {"systemctl.failed": "nvme.service loaded failed failed NVMe\n"},
+        {"systemctl.failed": "nvme.service loaded failed failed NVMe\n1 loaded units listed.\n"},
         ("host.failed_units", "", "fail", "info"),
     ),
     "a stray benchmark": ({}, {"pgrep.bench": "4242\n"}, ("host.stray_bench", "", "fail", "warn")),
     "an orphaned JIT lock": (
         {},
-        {"jit.locks": "1790000000.1 /cache/aiter/lock_module_moe\n"},
+        {"jit.locks": "1.0 /cache\n1790000000.1 /cache/aiter/lock_module_moe\n"},
         ("host.jit_locks", "", "fail", "warn"),
     ),
     "low memlock of an engine": (

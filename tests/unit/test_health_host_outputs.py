@@ -177,10 +177,11 @@ def test_small_kernel_files() -> None:
     assert known(bracketed("always [madvise] never\n", "thp")) == "madvise"
     assert isinstance(bracketed("always madvise never\n", "thp"), Unknown)
     assert "amdgpu" in known(lsmod("Module                  Size  Used by\namdgpu  19881984  0\n"))
-    assert failed_units("● a.service loaded failed failed A\nb.mount loaded failed failed B\n") == (
-        "a.service",
-        "b.mount",
-    )
+    listed = "● a.service loaded failed failed A\nb.mount loaded failed failed B\n"
+    assert known(failed_units(f"UNIT LOAD ACTIVE SUB\n{listed}\n2 loaded units listed.\n")) == ("a.service", "b.mount")
+    assert known(failed_units("0 loaded units listed.\n")) == ()
+    assert isinstance(failed_units(listed), Unknown)
+    assert isinstance(failed_units(""), Unknown)
 
 
 @pytest.mark.parametrize(("name", "gbps"), [("pass-high", 392.18), ("below-threshold", 180.50)])

@@ -117,8 +117,7 @@ def _peer_memory(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 def _ipv4(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     addresses = facts.nic.addresses
     for device in fabric(facts, expected):
-        port = device.port
-        if port is None or port.link_layer != Known("Ethernet", port.link_layer.source):
+        if not device.ethernet:
             continue
         gpus, best = gpus_of(device, facts, expected), device.best_gid
         if isinstance(addresses, Unknown) or isinstance(device.netdev, Unknown):
@@ -147,8 +146,7 @@ def _ipv4(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 def _mtu(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     wanted = expected.thresholds.mtu_bytes
     for device in fabric(facts, expected):
-        port = device.port
-        if port is None or port.link_layer == Known("InfiniBand", port.link_layer.source):
+        if not device.ethernet:
             continue
         gpus = gpus_of(device, facts, expected)
         netdev = device.netdev.value if isinstance(device.netdev, Known) else device.name

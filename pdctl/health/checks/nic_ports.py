@@ -140,14 +140,9 @@ def _layer(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
             )
 
 
-def _ethernet(device: RdmaDevice) -> bool:
-    layer = device.port.link_layer if device.port is not None else None
-    return not isinstance(layer, Known) or layer.value == "Ethernet"
-
-
 def _gid(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     for device in fabric(facts, expected):
-        if device.port is None or not _ethernet(device):
+        if device.port is None or not device.ethernet:
             continue
         gpus, table = gpus_of(device, facts, expected), device.port.gids
         promise = "a RoCE v2 GID that maps the rail's IPv4 address"
@@ -179,6 +174,13 @@ def _undecided(table: tuple[Gid, ...], best: Reading[Gid]) -> bool:
     return isinstance(best, Unknown) and any(isinstance(gid.type, Unknown) for gid in table)
 
 
+def _table_unread(device: RdmaDevice) -> bool:
+    """Whether it is not known which GID of it is the best, or whether it needs one."""
+    if device.port is None or isinstance(device.port.link_layer, Unknown) or isinstance(device.port.gids, Unknown):
+        return True
+    return device.ethernet and any(isinstance(gid.type, Unknown) for gid in device.port.gids.value)
+
+
 def _shown(gid: Gid) -> str:
     kind = gid.type.value if isinstance(gid.type, Known) else "unknown type"
     return f"{gid.index} {kind} {gid.ipv4 or gid.address}"
@@ -186,12 +188,17 @@ def _shown(gid: Gid) -> str:
 
 def _gid_index(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     """One index for all rails: an engine is given one."""
-    best = {device.name: device.best_gid for device in fabric(facts, expected) if _ethernet(device)}
+    devices = fabric(facts, expected)
+    best = {device.name: device.best_gid for device in devices if device.ethernet}
     known = {name: gid.value.index for name, gid in best.items() if isinstance(gid, Known)}
-    if len(known) < 2:
-        return
-    common = Counter(known.values()).most_common(1)[0][0]
+    unread = [device.name for device in devices if _table_unread(device)]
+    common = Counter(known.values()).most_common(1)[0][0] if known else 0
     odd = {name: index for name, index in known.items() if index != common}
+    if unread and not odd:
+        why = f"the GID tables of {listed(unread)} cannot be read"
+        yield Word(Verdict.UNKNOWN, "unknown", "one GID index on all rails", evidence=(Evidence(ROOT),), why=why)
+    if len(known) < 2 or (unread and not odd):
+        return
     yield Word(
         Verdict.FAIL if odd else Verdict.PASS,
         listed(f"{name}: {index}" for name, index in odd.items()) if odd else f"index {common} on {len(known)} rails",

@@ -152,9 +152,7 @@ def _devices(facts: NodeFacts, expected: Expectations) -> Iterator[tuple[RdmaDev
     """Ethernet devices whose vendor's tool is on the node."""
     for device in fabric(facts, expected):
         qos = facts.nic.qos.get(device.name)
-        layer = device.port.link_layer if device.port is not None else None
-        infiniband = isinstance(layer, Known) and layer.value == "InfiniBand"
-        if qos is not None and qos.applies and not infiniband:
+        if qos is not None and qos.applies and device.ethernet:
             yield device, qos
 
 

@@ -11,6 +11,7 @@ from pdctl.model.reading import Known, Reading, Unknown
 
 _CHOICE: Final = re.compile(r"\[([\w-]+)\]")
 _MODULE: Final = re.compile(r"^([a-z0-9_]{2,})\s+\d+\s+\d+\b", re.MULTILINE)
+_LOAD_STATES: Final = ("loaded", "not-found", "masked", "error", "bad-setting")
 _OPTION: Final = re.compile(r"^(CONFIG_\w+)=(\S+)\s*$", re.MULTILINE)
 
 
@@ -72,8 +73,17 @@ def kernel_version(release: str) -> Reading[tuple[int, int]]:
     return Known((int(match.group(1)), int(match.group(2))), "uname")
 
 
-def failed_units(text: str) -> tuple[str, ...]:
-    """Unit names of `systemctl --failed --no-legend --plain`; none is (): its output is empty then."""
-    words = (line.split() for line in text.splitlines())
-    names = (next((word for word in line if "." in word and not word.startswith("●")), "") for line in words if line)
-    return tuple(name for name in names if name)
+def failed_units(text: str) -> Reading[tuple[str, ...]]:
+    """Unit names of `systemctl --failed --plain`. It counts them at its end; without that count it was cut off."""
+    source = "systemctl --failed"
+    counted = re.search(r"^(\d{1,5}) loaded units listed", text, re.MULTILINE)
+    names = tuple(
+        words[0]
+        for line in text.splitlines()
+        if len(words := line.replace("●", " ").split()) >= 4 and "." in words[0] and words[1] in _LOAD_STATES
+    )
+    if counted is None:
+        return nothing_in(text, source)
+    if int(counted.group(1)) != len(names):
+        return Unknown(f"it counts {counted.group(1)} units and lists {len(names)}", source)
+    return Known(names, source)

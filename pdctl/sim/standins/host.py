@@ -117,11 +117,15 @@ def fleet(count: int, *shapes: Shape) -> list[Host]:
 def _script(name: str, outputs: Mapping[str, str], mute: bool) -> str:
     if mute:
         return "#!/bin/sh\nexec sleep 3600\n"
-    cases = "".join(
-        f"{shlex.quote(arguments)})\ncat <<'PDCTL_END'\n{text.rstrip(chr(10))}\nPDCTL_END\n;;\n"
-        for arguments, text in outputs.items()
-    )
+    cases = "".join(f"{shlex.quote(arguments)})\n{_said(name, text)};;\n" for arguments, text in outputs.items())
     return f'#!/bin/sh\ncase "$*" in\n{cases}*) echo "{name}: not known here: $*" >&2; exit 2;;\nesac\n'
+
+
+def _said(name: str, text: str) -> str:
+    """What prints `text`. `pgrep` that finds nothing prints nothing and ends with 1."""
+    if name == "pgrep" and not text:
+        return "exit 1\n"
+    return f"cat <<'PDCTL_END'\n{text.rstrip(chr(10))}\nPDCTL_END\n"
 
 
 def _write(path: Path, text: str) -> None:
