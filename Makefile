@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-bringup bench-fanout
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-bringup bench-fanout
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ lock: setup  ## resolve pyproject.toml again into requirements-dev.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --extra demo --extra dev pyproject.toml -o requirements-dev.lock
+
+bench-check: setup  ## as root: `pdctl check` on 64 hosts of the lab: what it adds, and its CPU a host
+	$(BIN)/python benchmarks/check.py
 
 bench-bringup: setup  ## what pdctl adds to the start of 1, 5 and 32 engines
 	$(BIN)/python benchmarks/bringup.py
