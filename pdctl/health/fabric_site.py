@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pdctl.health.check import Fleet
+from pdctl.health.expectations import Expectations
 from pdctl.health.fabric import FabricNic, FabricSite
 from pdctl.health.facts import NodeFacts, NotRead
 from pdctl.health.nic_device import RdmaDevice
 from pdctl.health.nic_facts import NicFacts
 from pdctl.health.nic_rails import rails
+from pdctl.health.nic_scope import fabric
 from pdctl.model.reading import Known, Unknown, value_or
 
 
@@ -18,19 +20,20 @@ def fabric_site(fleet: Fleet) -> FabricSite:
     nics, serving, listening = {}, {}, {}
     for name, facts in fleet.nodes.items():
         expected = fleet.expected[name]
-        nics[name] = tuple(_nics(facts))
+        nics[name] = tuple(_nics(facts, expected))
         serving[name] = expected.serving_gpus if expected.serving_known else frozenset(range(expected.spec.gpus))
         listening[name] = _listening(facts)
     return FabricSite(nics, serving, listening)
 
 
-def _nics(facts: NodeFacts) -> Iterator[FabricNic]:
-    """In the order of rails; by name where nothing tells that order, which then pairs the wrong ones but harms none."""
+def _nics(facts: NodeFacts, expected: Expectations) -> Iterator[FabricNic]:
+    """The fabric's, without the management interface's and what the inventory leaves out, in the order of rails; by
+    name where nothing tells that order, which then pairs the wrong ones but harms none."""
     try:
         known = facts.nic
     except NotRead:
         return
-    devices = value_or(known.devices, ())
+    devices = fabric(facts, expected)
     ordered = rails(devices, known.affinity)
     for rail, device in enumerate(ordered.value if isinstance(ordered, Known) else devices):
         yield _nic(facts.node, rail, device, known)

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from pdctl.health.check import Check, Word
 from pdctl.health.expectations import Expectations
-from pdctl.health.fabric import FabricNic
 from pdctl.health.facts import NodeFacts, NotRead
 from pdctl.health.finding import Evidence, Severity, Verdict
 from pdctl.health.nic_device import RdmaDevice
@@ -94,32 +93,6 @@ def gid_index(devices: Sequence[RdmaDevice]) -> Reading[int]:
     if len(set(found.values())) != 1:
         return Unknown(f"rails differ: {listed(f'{name}: {index}' for name, index in found.items())}", source)
     return Known(next(iter(found.values())), source)
-
-
-def fabric_nics(facts: NodeFacts, expected: Expectations) -> tuple[FabricNic, ...]:
-    """The node's rails as fabric tests need them."""
-    told = of_node(facts, expected)
-    if told is None:
-        return ()
-    found = []
-    for number, rail in enumerate(told.fabric.rails):
-        device = facts.nic.of(rail.device)
-        if device is not None:
-            best = device.best_gid
-            rate = device.port.rate_gbps if device.port is not None else Unknown("")
-            found.append(
-                FabricNic(
-                    node=facts.node,
-                    device=device.name,
-                    rail=number,
-                    netdev=device.netdev.value if isinstance(device.netdev, Known) else "",
-                    address=str(device.ipv4[0].ip) if device.ipv4 else "",
-                    gid_index=best.value.index if isinstance(best, Known) else None,
-                    rate_gbps=rate.value if isinstance(rate, Known) else None,
-                    gpus=() if rail.gpu is None else (rail.gpu,),
-                )
-            )
-    return tuple(found)
 
 
 def _named(expected: Expectations) -> tuple[str, ...]:

@@ -9,13 +9,10 @@ import pytest
 
 from pdctl.engines.engine import render
 from pdctl.engines.spec_hash import spec_hash
-from pdctl.health.expectations import Situation, expectations
-from pdctl.health.fabric import FabricNic
-from pdctl.health.facts import node_facts
+from pdctl.health.expectations import Situation
 from pdctl.health.finding import Verdict
-from pdctl.health.launch_facts import LaunchFacts, fabric_nics, gid_index, launch_facts
+from pdctl.health.launch_facts import LaunchFacts, gid_index, launch_facts
 from pdctl.health.nic_facts import nic_facts
-from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import Deployment
 from pdctl.model.launch import FabricFacts, Rail
 from pdctl.model.reading import Known, Unknown
@@ -183,23 +180,6 @@ def test_an_engine_that_was_started_with_other_facts_is_named() -> None:
     blind = changed(healthy(), outputs={"mlnx_qos.rdma3": None})
     drift = [each for each in findings(blind, deployment=deployment, situation=other) if "drift" in each.check]
     assert [each.verdict for each in drift] == [Verdict.UNKNOWN]
-
-
-def test_rails_for_fabric_tests() -> None:
-    deployment = r1_2p3d()
-    expected = expectations(deployment, CheckPolicy(), Situation())[NODE]
-    nics = fabric_nics(node_facts(NODE, healthy()), expected)
-    assert nics[2] == FabricNic(
-        node=NODE,
-        device="mlx5_2",
-        rail=2,
-        netdev="rdma2",
-        address="192.168.18.1",
-        gid_index=3,
-        rate_gbps=400.0,
-        gpus=(2,),
-    )
-    assert len(nics) == 8
 
 
 def test_a_disagreement_is_no_reason_to_block() -> None:
