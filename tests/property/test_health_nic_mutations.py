@@ -25,6 +25,7 @@ from pdctl.health.parse.mlnx_qos import mlnx_qos
 from pdctl.health.parse.mst import mst_status
 from pdctl.health.parse.rdma_tool import rdma_devs, rdma_links, rdma_statistics
 from pdctl.health.parse.show_gids import show_gids
+from pdctl.model.reading import Known, Unknown
 from tests import tool_outputs
 from tests.property.health_mutations import TEXTS, damaged_file, damaged_item
 from tests.unit.deployments import r1_2p3d
@@ -190,3 +191,22 @@ def test_the_sick_node_fails_what_it_should() -> None:
         "host.stray_bench",
         "host.failed_units",
     }
+
+
+EXPLAINED = {
+    "ib_write_bw/ainic-crashed.log",
+    "ib_write_bw/ainic-empty.log",
+    "nicctl/command_mappings.json",
+    "nicctl/sys_class_infiniband_rocep132s0_device_vendor.txt",
+    "nicctl/sys_class_infiniband_rocep68s0_device_vendor.txt",
+    "rccl_tests/phase2-rccl-crash.log",
+}
+"""Outputs that hold no result of their tool: runs that failed, and files that are none of its outputs."""
+
+
+@pytest.mark.parametrize("name", tool_outputs.names(*PARSERS))
+def test_every_real_output_is_read_or_says_why_not(name: str) -> None:
+    text = tool_outputs.read(name)
+    readings = [parser(text) for parser in PARSERS[name.split("/")[0]]]
+    assert any(isinstance(reading, Known) for reading in readings) == (name not in EXPLAINED)
+    assert all(reading.reason for reading in readings if isinstance(reading, Unknown))
