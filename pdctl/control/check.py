@@ -14,6 +14,7 @@ from pdctl.control.check_scope import nodes_in, registry_for, situation_of
 from pdctl.control.cluster import Cluster
 from pdctl.control.collect_nodes import Arrived, collect_nodes
 from pdctl.control.observe import observe
+from pdctl.control.without_gc import without_gc
 from pdctl.errors import UsageError
 from pdctl.health.check import Fleet
 from pdctl.health.envelope import Envelope
@@ -58,10 +59,11 @@ async def check(
     registry = registry_for(deployment)
     began = clock.monotonic()
     nodes = nodes_in(deployment, scope)
-    looked, answers = await asyncio.gather(
-        _given(observed) if observed is not None else observe(cluster, nodes),
-        collect_nodes(deployment, cluster.shells, clock, nodes, arrived=arrived),
-    )
+    with without_gc():
+        looked, answers = await asyncio.gather(
+            _given(observed) if observed is not None else observe(cluster, nodes),
+            collect_nodes(deployment, cluster.shells, clock, nodes, arrived=arrived),
+        )
     situation = situation_of(deployment, looked, scope)
     envelopes = {name: answer for name, answer in answers.items() if isinstance(answer, Envelope)}
     troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Trouble)}
@@ -114,15 +116,16 @@ def _judged(
     troubles: Mapping[str, Trouble],
     records: HealthRecords,
 ) -> tuple[Fleet, Report]:
-    fleet = fleet_of(
-        deployment,
-        envelopes,
-        policy=deployment.checks,
-        situation=situation,
-        unreachable=troubles,
-        baselines=records.baselines(),
-    )
-    return fleet, judge(fleet, registry)
+    with without_gc():
+        fleet = fleet_of(
+            deployment,
+            envelopes,
+            policy=deployment.checks,
+            situation=situation,
+            unreachable=troubles,
+            baselines=records.baselines(),
+        )
+        return fleet, judge(fleet, registry)
 
 
 def _remember(records: HealthRecords, fleet: Fleet) -> None:

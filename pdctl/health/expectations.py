@@ -95,15 +95,17 @@ class Expectations:
 
     def leaves_out(self, gpus: tuple[int, ...] | None) -> bool:
         """Whether `gpus` belong to slots that are not in the scope of this check, all of them."""
+        if not gpus or all(slot.judged for slot in self.slots):
+            return False
         others = {gpu for slot in self.slots if not slot.judged for gpu in slot.gpus}
-        return bool(gpus) and others.issuperset(gpus or ())
+        return others.issuperset(gpus)
 
     def slots_of(self, gpus: tuple[int, ...] | None) -> tuple[str, ...]:
         """Ids of the judged slots that hold any of `gpus` (None: every judged slot)."""
         judged = [slot for slot in self.slots if slot.judged]
         if gpus is None:
-            return tuple(slot.id for slot in judged)
-        return tuple(slot.id for slot in judged if not set(gpus).isdisjoint(slot.gpus))
+            return tuple([slot.id for slot in judged])
+        return tuple([slot.id for slot in judged if any(gpu in slot.gpus for gpu in gpus)])
 
 
 def expectations(deployment: Deployment, policy: CheckPolicy, situation: Situation) -> Mapping[str, Expectations]:

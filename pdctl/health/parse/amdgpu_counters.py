@@ -89,15 +89,26 @@ def _series(own: GpuFiles) -> Mapping[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for name in own.files:
         if (block := _ERR_COUNT.fullmatch(name)) is not None:
-            _add(found, f"{block[1]}_ce", [pairs(look)["ce"] for look in own.series(name)])
+            _add(found, f"{block[1]}_ce", _counts(own.series(name), "ce"))
         elif name == "aer_dev_correctable":
-            _add(found, "aer_correctable", [pairs(look)["TOTAL_ERR_COR"] for look in own.series(name)])
+            _add(found, "aer_correctable", _counts(own.series(name), "TOTAL_ERR_COR"))
     return found
 
 
-def _add(found: dict[str, tuple[int, ...]], name: str, looks: Sequence[Field]) -> None:
+def _counts(looks: Sequence[Field], key: str) -> list[Reading[int]]:
+    """What each look says. Most looks at a counter that does not move are one text, which is parsed once."""
+    by_text: dict[str, Reading[int]] = {}
+    counts = []
+    for look in looks:
+        text = str(look.value)
+        if text not in by_text:
+            by_text[text] = pairs(look)[key].count()
+        counts.append(by_text[text])
+    return counts
+
+
+def _add(found: dict[str, tuple[int, ...]], name: str, counts: Sequence[Reading[int]]) -> None:
     """All looks, if every one of them is a number."""
-    counts = [look.count() for look in looks]
     known = tuple(count.value for count in counts if isinstance(count, Known))
     if known and len(known) == len(counts):
         found[name] = known
