@@ -15,6 +15,8 @@ from pdctl.health.parse.sockets import Listener
 from pdctl.model.reading import Known, Reading, Unknown
 
 FEWEST_FOR_A_MEDIAN = 3
+SETTLED_S = 1800.0
+"""Ours: a boot that is younger is worth a line."""
 
 
 def _synchronized(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
@@ -112,6 +114,18 @@ def _units(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
         )
 
 
+def _uptime(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
+    yield word_on(
+        facts.host.uptime_s,
+        lambda seconds: seconds >= SETTLED_S,
+        expected=f">= {SETTLED_S / 60:.0f} min since its boot",
+        show=lambda seconds: f"up for {seconds / 3600:.1f} h",
+        fix="last -x reboot shutdown | head; journalctl -b -1 -e",
+        why="it booted a moment ago: if nobody did that, ask why",
+        gpus=(),
+    )
+
+
 def _bench(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     yield word_on(
         facts.host.bench,
@@ -145,6 +159,7 @@ def _jit_locks(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 CHECKS = (
     Check("host.clock", "the clock is kept", Severity.WARN, ("chronyc", "timedatectl"), _synchronized),
     Check("host.ports", "planned ports are free", Severity.BLOCK, ("ss",), _ports),
+    Check("host.uptime", "no boot just now", Severity.INFO, ("/proc/uptime",), _uptime),
     Check("host.failed_units", "no failed unit", Severity.INFO, ("systemctl.failed",), _units),
     Check("host.stray_bench", "no stray benchmark", Severity.WARN, ("pgrep.bench",), _bench),
     Check("host.jit_locks", "no orphaned JIT lock", Severity.WARN, ("jit.locks", "pgrep.compiler"), _jit_locks),
