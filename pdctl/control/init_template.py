@@ -10,6 +10,8 @@ from pdctl.control.init import HostFacts, unique_names
 from pdctl.model.deployment import SshSettings
 
 DEFAULT_GPUS = 8
+KV = "kv: {connector: moriio, mode: write}   # write: lower TTFT; read: simpler"
+NO_KV = "kv: {connector: none}   # one GPU prefills and decodes: there is nobody to hand KV over to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ def default_prefill(nodes: int) -> int:
 
 
 def inventory_text(draft: Draft, found: Sequence[HostFacts]) -> str:
-    """The YAML. One node alone is split into a prefill and a decode slot, as in the published 1P1D."""
+    """The YAML. One node alone is split into a prefill and a decode slot, as in the published 1P1D; one GPU alone
+    serves colocated."""
     supervisor, program = _supervisor(found)
     names = unique_names(found)
     gpus = min((facts.gpus or DEFAULT_GPUS) for facts in found)
-    tp = gpus // 2 if len(found) == 1 else gpus
+    colocated = len(found) == 1 and gpus == 1
+    tp = gpus // 2 if len(found) == 1 and not colocated else gpus
     return f"""\
 # Written by `pdctl init` from what {len(found)} hosts showed. Check what is marked with (?); then `pdctl validate`.
 version: 1
@@ -49,21 +53,23 @@ engine:
   supervisor: {supervisor}
   {program}
 
-kv: {{connector: moriio, mode: write}}   # write: lower TTFT; read: simpler
+{NO_KV if colocated else KV}
 
 router:
   kind: vllm-router
   node: {names[0]}
   port: {draft.router_port}
-  supervisor: {"systemd" if supervisor != "process" else "process"}
+  supervisor: {"systemd" if found[0].systemd and supervisor != "process" else "process"}
   python: /opt/router/bin/python  # (?) a virtual environment with `pip install vllm-router`
 
 pools:
-  prefill: {{role: prefill, parallel: {{tp: {max(tp, 1)}}}, min_instances: 1}}
-  decode: {{role: decode, parallel: {{tp: {max(tp, 1)}}}, min_instances: 1}}
-
+{_pools(("mixed",) if colocated else ("prefill", "decode"), tp)}
 nodes:
 {_nodes(draft, found, names)}"""
+
+
+def _pools(roles: Sequence[str], tp: int) -> str:
+    return "".join(f"  {role}: {{role: {role}, parallel: {{tp: {tp}}}, min_instances: 1}}\n" for role in roles)
 
 
 def _nodes(draft: Draft, found: Sequence[HostFacts], names: Sequence[str]) -> str:
@@ -81,6 +87,8 @@ def _nodes(draft: Draft, found: Sequence[HostFacts], names: Sequence[str]) -> st
 def _placed(draft: Draft, index: int, nodes: int, gpus: int) -> str:
     if nodes > 1:
         return "pool: prefill" if index < draft.prefill else "pool: decode"
+    if gpus == 1:
+        return "pool: mixed"
     half = gpus // 2
     first = f"a: {{gpus: {_range(0, half)}, pool: prefill}}"
     return f"slots: {{{first}, b: {{gpus: {_range(half, gpus)}, pool: decode}}}}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdctl.control.admission import gates
-from pdctl.control.base import BaseRecord
+from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.history import record
 from pdctl.control.journal import Session
@@ -19,7 +19,7 @@ from pdctl.control.opened import Opened
 from pdctl.control.run import Run
 from pdctl.engines.shapes import refusals
 from pdctl.engines.spec_hash import diff_fields, spec_fields, spec_hash
-from pdctl.errors import InventoryError, NodeError, PlanRefused
+from pdctl.errors import InventoryError, NodeError, PlanRefused, StaleBase
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
@@ -133,11 +133,13 @@ def _gate(opened: Opened) -> Gate:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """What `pdctl plan` shows: the plan, and what it was made from."""
+    """What `pdctl plan` shows: the plan, and what it was made from. `stale` is why `up` would be refused although the
+    plan stands: somebody has applied another inventory since."""
 
     plan: Plan
     observed: Observed
     deployment: Deployment
+    stale: StaleBase | None = None
 
     @property
     def exit_code(self) -> int:
@@ -153,7 +155,15 @@ async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
     refuse_unsupported(deployment)
     observed, applied = await asyncio.gather(observe(opened.cluster), _applied(opened.cluster))
     made = plan_up(deployment, wanted(deployment, applied), observed, only=only)
-    return Planning(refuse_fences(deployment, made), observed, deployment)
+    return Planning(refuse_fences(deployment, made), observed, deployment, _stale(deployment, applied))
+
+
+def _stale(deployment: Deployment, applied: Applied | None) -> StaleBase | None:
+    try:
+        check_base(deployment, applied, BaseRecord.of(deployment).read(), adopt=False)
+    except StaleBase as error:
+        return error
+    return None
 
 
 async def _applied(cluster: Cluster) -> Applied | None:
@@ -168,6 +178,7 @@ def as_json(planning: Planning) -> Mapping[str, object]:
     """The plan as a JSON-able document."""
     return {
         "converged": planning.plan.converged,
+        "stale": None if planning.stale is None else {"cause": planning.stale.message, "hint": planning.stale.hint},
         "changes": [
             {
                 "kind": change.kind.value,

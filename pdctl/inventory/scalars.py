@@ -207,8 +207,18 @@ def _text_schema(pattern: str | None = None) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern} if pattern else {"type": "string", "minLength": 1})
 
 
+def check_model_path(value: object) -> str:
+    """Where nodes read the model. A `~` reaches the engine as it stands: no shell expands it there, and vLLM would
+    take it for a hub id."""
+    text = check_text(value)
+    if text.startswith("~"):
+        raise complain(f"{show(text)} begins with ~, which nothing expands on the nodes", "write the absolute path")
+    return text
+
+
 Name = Annotated[str, BeforeValidator(check_name), _text_schema(f"^{NAME.pattern}$")]
 Text = Annotated[str, BeforeValidator(check_text), _text_schema()]
+ModelPath = Annotated[str, BeforeValidator(check_model_path), _text_schema()]
 Host = Annotated[str, BeforeValidator(check_host), _text_schema()]
 DataAddress = Annotated[str, BeforeValidator(check_data_address), _text_schema()]
 Version = Annotated[str, BeforeValidator(check_version), _text_schema(f"^{_VERSION.pattern}$")]

@@ -14,6 +14,7 @@ from pdctl.inventory.scalars import (
     Flag,
     Host,
     Login,
+    ModelPath,
     MountText,
     Name,
     Port,
@@ -38,8 +39,10 @@ class Section(BaseModel):
 class ModelSection(Section):
     """What is served."""
 
-    name: Text = Field(description="The model's name as clients say it.")
-    path: Text | None = Field(None, description="Where the nodes read it: a directory or a hub id. Default: the name.")
+    name: ModelPath = Field(description="The model's name as clients say it.")
+    path: ModelPath | None = Field(
+        None, description="Where the nodes read it: a directory or a hub id. Default: the name."
+    )
     mla: bool = Field(
         False,
         description="The model has multi-head latent attention (DeepSeek): its KV is replicated over TP ranks, so "

@@ -112,6 +112,12 @@ def test_a_typed_inventory_wins_over_the_variable_and_that_over_the_default(
     assert json.loads(shell("-i", GOOD, "validate", "--json").out)["cluster"] == "standard-tp8"
 
 
+def test_init_refuses_a_cluster_name_before_it_looks_at_any_host(shell: Shell, tmp_path: Path) -> None:
+    said = shell("init", "--cluster", "Prod_1", "192.0.2.1")
+    assert (said.code, "Prod_1" in said.err, "hint: " in said.err) == (64, True, True)
+    assert not (tmp_path / "inventory.yaml").exists()
+
+
 @pytest.mark.parametrize("command", ["validate", "render", "plan", "up", "status", "down", "trust"])
 def test_a_missing_inventory_is_told_with_its_name(shell: Shell, command: str) -> None:
     said = shell(command)

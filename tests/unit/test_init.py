@@ -98,6 +98,17 @@ def test_what_is_written_loads_and_has_both_roles(
     assert ("no GPU could be seen" in text) is ("gpus" in changes and changes["gpus"] is None)
 
 
+def test_one_gpu_alone_serves_colocated() -> None:
+    made = place(parse(inventory_text(DRAFT, hosts(1, gpus=1)).encode(), Path("inventory.yaml")))
+    assert [(instance.role, instance.parallel.tp) for instance in made.instances] == [(Role.MIXED, 1)]
+
+
+@pytest.mark.parametrize(("systemd", "supervisor"), [(True, SupervisorKind.SYSTEMD), (False, SupervisorKind.PROCESS)])
+def test_the_router_runs_under_what_its_host_has(systemd: bool, supervisor: SupervisorKind) -> None:
+    made = place(parse(inventory_text(DRAFT, hosts(2, systemd=systemd)).encode(), Path("inventory.yaml")))
+    assert (made.engine.supervisor, made.router.supervisor) == (SupervisorKind.DOCKER, supervisor)
+
+
 def test_what_was_typed_is_quoted_in_the_yaml() -> None:
     ssh = SshSettings(user='o"ps: #', identity="/keys/a b", jump="ops@bastion:2222", known_hosts="/keys/'known'")
     text = inventory_text(replace(DRAFT, model="a: {b}", ssh=ssh), hosts(2))

@@ -40,6 +40,7 @@ SCHEMA: list[Row] = [
     ("cluster: c\n", "", "", "the key `cluster` is missing"),
     ("budgets: {}", "budget: {}", "budget", "unknown key"),
     ("name: m,", "", "model", "the key `name` is missing"),
+    ("path: /m", "path: ~/m", "model.path", "'~/m' begins with ~, which nothing expands on the nodes"),
     ("{user: ops}", "{user: [ops]}", "ssh.user", "must be one line of text, not a list"),
     ("{user: ops}", "{port: 70000}", "ssh.port", "must be at most 65535, not 70000"),
     ("{user: ops}", "{agent: 1}", "ssh.agent", "must be true or false, not 1"),

@@ -16,6 +16,7 @@ from pdctl.control.init import HostFacts, look, parse_host
 from pdctl.control.init_template import Draft, default_prefill, inventory_text
 from pdctl.errors import UsageError
 from pdctl.inventory.load import parse
+from pdctl.inventory.scalars import NAME
 from pdctl.model.deployment import SshSettings
 from pdctl.model.observed import Trouble
 
@@ -53,6 +54,8 @@ def command(  # one parameter per option
     target = options.inventory
     if target.exists() and not force:
         raise UsageError(f"{target} exists", hint="choose another with -i, or overwrite it with --force")
+    if not NAME.fullmatch(cluster):
+        raise UsageError(f"--cluster {cluster!r} is no name", hint="1 to 32 of a-z, 0-9 and -, not beginning with -")
     ssh = SshSettings(
         user=user,
         identity=_absolute(identity),

@@ -34,6 +34,9 @@ def command(options: Globals, selectors: tuple[str, ...], detailed_exitcode: boo
 
 
 def _show(planning: Planning, *, steps: bool) -> None:
+    if planning.stale is not None:
+        click.echo(f"! `pdctl up` would be refused: {one_line(planning.stale.message)}")
+        click.echo(f"    hint: {one_line(planning.stale.hint)}")
     for item in planning.plan.blocked:
         click.echo(f"? {item.subject}: nothing can be said, {item.node}: {one_line(item.trouble.cause)}")
         if item.trouble.hint:
