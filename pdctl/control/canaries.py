@@ -50,6 +50,10 @@ class Canaries:
         """The launches of one role."""
         return [end for end, launch in self.launches.items() if launch.instance.role is role]
 
+    def ask_anew(self) -> None:
+        """From now on with another prompt: only answers to the same one can be compared."""
+        self.question = uuid4().hex
+
     async def one(self, healthy: frozenset[str] | None = None) -> PairResult | None:
         """Try the pair whose turn it is, of those whose ends are both in `healthy` (None: all). None: there is none."""
         prefills, decodes = (self._of(role, healthy) for role in (Role.PREFILL, Role.DECODE))
@@ -58,7 +62,7 @@ class Canaries:
 
     async def round(self, at_once: int = 4) -> None:
         """Try every pair once, a few at a time, none of which share an end while others wait."""
-        self.question = uuid4().hex
+        self.ask_anew()
         gate = asyncio.Semaphore(at_once)
         prefills, decodes = self.ends(Role.PREFILL), self.ends(Role.DECODE)
         busy: dict[End, asyncio.Lock] = {end: asyncio.Lock() for end in (*prefills, *decodes)}

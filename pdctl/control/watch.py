@@ -15,14 +15,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pdctl.control.admission import has_hardware
+from pdctl.control.canaries import Canaries
 from pdctl.control.cluster import Cluster
 from pdctl.control.expected import expected_instances, metrics_targets, router_sight, take_membership
+from pdctl.control.kv_shape import read_kv_shape
 from pdctl.control.light_watch import LightWatch
 from pdctl.control.observe import observe
 from pdctl.errors import EpochRefused, InstanceError, NodeError
+from pdctl.model.figure import Figure
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
-from pdctl.model.role import Connector
+from pdctl.model.role import Connector, Role
 from pdctl.model.snapshot import Alert, Snapshot, Vital
 from pdctl.routers.ports import planned_ports
 from pdctl.telemetry.alerts import AlertBook, Change
@@ -32,6 +35,7 @@ from pdctl.telemetry.families import ENGINE_FAMILIES, ROUTER, scraped_names
 from pdctl.telemetry.kv_bytes import KvShape
 from pdctl.telemetry.node_feed import Heard
 from pdctl.telemetry.node_stream import NodeStream, Order
+from pdctl.telemetry.pairs import gap_s
 from pdctl.telemetry.router import RouterSight
 
 LOOK_S: Final = 30.0
@@ -52,6 +56,9 @@ class Watch:
     sight: RouterSight = field(default_factory=RouterSight)
     streams: dict[str, NodeStream] = field(default_factory=dict)
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
+    canaries: Canaries | None = None
+    latest: Snapshot | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
     health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
@@ -59,7 +66,12 @@ class Watch:
         clock = self.cluster.clock
         due = clock.monotonic()
         while True:
-            snapshot = self.builder.build(clock.monotonic(), self.wall(), alerts=self.health)
+            for task in self.tasks:
+                if task.done():
+                    task.result()  # a loop of ours that ended is a defect, and is not to be watched over
+            pairs = self.canaries.figures() if self.canaries is not None else ()
+            snapshot = self.builder.build(clock.monotonic(), self.wall(), pairs=pairs, alerts=self.health)
+            self.latest = snapshot
             if any(instance.vital in (Vital.STALE, Vital.UNKNOWN) for instance in snapshot.instances.values()):
                 self.look_now.set()
             yield snapshot
@@ -76,6 +88,8 @@ class Watch:
         self.sight = router_sight(observed, now_s)
         self.sight.heard_s = heard_s
         self.builder.route(self.sight)
+        if self.canaries is not None:
+            self.canaries.see(observed)
         names = scraped_names(ENGINE_FAMILIES + ROUTER)
         targets = metrics_targets(deployment, observed)
         targets[deployment.router.node][ROUTER_TARGET] = ("127.0.0.1", planned_ports(deployment).metrics, "/metrics")
@@ -100,9 +114,24 @@ class Watch:
 
     async def keep_checking(self) -> None:
         """The nodes' hardware while it serves: memory errors, heat, ports, links, the kernel's log."""
-        if has_hardware(self.cluster.deployment):
-            async for alerts in LightWatch(self.cluster.deployment, self.cluster.shells, self.cluster.clock).alerts():
-                self.health = alerts
+        async for alerts in LightWatch(self.cluster.deployment, self.cluster.shells, self.cluster.clock).alerts():
+            self.health = alerts
+
+    async def keep_singing(self) -> None:
+        """One canary after the other, never more than their share of the clients' requests."""
+        canaries = self.canaries
+        assert canaries is not None
+        tried = 0
+        while True:
+            rate = self.latest.router.requests if self.latest is not None else None
+            await self.cluster.clock.sleep(gap_s(rate.middle if isinstance(rate, Figure) else None))
+            pairs = len(canaries.ends(Role.PREFILL)) * len(canaries.ends(Role.DECODE))
+            if pairs and tried % pairs == 0:
+                canaries.ask_anew()
+            instances = self.latest.instances.values() if self.latest is not None else ()
+            healthy = frozenset(instance.name for instance in instances if instance.vital is Vital.UP)
+            if await canaries.one(healthy) is not None:
+                tried += 1
 
     async def keep_asking_members(self) -> None:
         """The registrar's word, from its node alone."""
@@ -115,27 +144,34 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    cluster: Cluster, *, interval_s: float = 1.0, kv: KvShape | Unknown | None = None
+    cluster: Cluster, *, interval_s: float = 1.0, kv: KvShape | Unknown | None = None, canaries: bool = False
 ) -> AsyncIterator[Watch]:
     """Telemetry of `cluster` while the context is open; nothing is left on the nodes after it.
 
-    `kv`: how much KV a token takes, where it is known already.
+    `kv`: how much KV a token takes (None: read from the model's config on its node). `canaries`: try the pairs in turn
+    beside the traffic.
     """
     deployment = cluster.deployment
     mode = deployment.kv.mode if deployment.kv.connector is not Connector.NONE else None
-    shape = kv or Unknown("the model's config.json was not read", "config.json")
+    shape = kv or await read_kv_shape(cluster)
     builder = SnapshotBuilder(deployment.cluster, deployment.slo, mode, interval_s, shape)
     builder.expect_nodes(list(deployment.nodes))
     watch = Watch(cluster, builder, interval_s)
     watch.streams = {
         name: NodeStream(cluster.shells.shell(name), watch.hear, builder.unreachable) for name in deployment.nodes
     }
+    if canaries and mode is not None:
+        watch.canaries = Canaries(cluster)
     await watch.look()
     async with contextlib.AsyncExitStack() as stack:
-        tasks = [asyncio.create_task(stream.run()) for stream in watch.streams.values()]
-        loops = (watch.keep_looking(), watch.keep_asking_members(), watch.keep_checking())
-        tasks += [asyncio.create_task(loop) for loop in loops]
-        stack.push_async_callback(_ended, tasks)
+        loops = [stream.run() for stream in watch.streams.values()]
+        loops += [watch.keep_looking(), watch.keep_asking_members()]
+        if has_hardware(deployment):
+            loops.append(watch.keep_checking())
+        if watch.canaries is not None:
+            loops.append(watch.keep_singing())
+        watch.tasks = [asyncio.create_task(loop) for loop in loops]
+        stack.push_async_callback(_ended, watch.tasks)
         yield watch
 
 

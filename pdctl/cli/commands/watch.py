@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import click
 
+from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import STOPS, read
+from pdctl.control.alert_delivery import AlertDelivery
 from pdctl.control.opened import Opened
 from pdctl.control.watch import alerted, watching
 from pdctl.model.snapshot import WINDOWS_S, Snapshot
+from pdctl.telemetry.alerts import Change
 from pdctl.telemetry.codec import to_plain
 from pdctl.telemetry.recording import Recorder
 
@@ -44,11 +47,27 @@ from pdctl.telemetry.recording import Recorder
     default=None,
     help="Keep every snapshot in this file too, for `pdctl replay`; goes on where the file ends.",
 )
+@click.option(
+    "--canary", "canaries", is_flag=True, help="Try the prefill x decode pairs in turn, at most 1 % of the load."
+)
+@click.option(
+    "--on-alert",
+    default=None,
+    metavar="COMMAND|URL",
+    help="Run this, or post to it, for each alert that is raised or clears (JSON on stdin or as body).",
+)
 @click.option("--quiet", is_flag=True, help="Show nothing: for --record without a terminal.")
 @click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
 @click.pass_obj
 def command(
-    options: Globals, interval_s: float, window_s: str, record_to: Path | None, quiet: bool, ticks: int | None
+    options: Globals,
+    interval_s: float,
+    window_s: str,
+    record_to: Path | None,
+    canaries: bool,
+    on_alert: str | None,
+    quiet: bool,
+    ticks: int | None,
 ) -> int:
     """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
 
@@ -59,17 +78,29 @@ def command(
         stop = asyncio.Event()
         for number in STOPS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        recorder = Recorder(record_to, opened.deployment.cluster) if record_to else None
-        try:
-            async with watching(opened.cluster, interval_s=interval_s) as watch:
-                shown = _until(alerted(watch.snapshots()), stop, ticks)
-                await show_snapshots(options, _recorded(shown, recorder), int(window_s), quiet=quiet)
-        finally:
-            if recorder is not None:
-                recorder.close()
+        async with contextlib.AsyncExitStack() as stack:
+            recorder = None
+            if record_to is not None:
+                recorder = Recorder(record_to, opened.deployment.cluster)
+                stack.callback(recorder.close)
+            delivery = await _delivering(stack, on_alert, opened.deployment.cluster)
+            watch = await stack.enter_async_context(watching(opened.cluster, interval_s=interval_s, canaries=canaries))
+            told = alerted(watch.snapshots(), changed=delivery)
+            await show_snapshots(options, _recorded(_until(told, stop, ticks), recorder), int(window_s), quiet=quiet)
         return 0
 
     return read(options, act)
+
+
+async def _delivering(
+    stack: contextlib.AsyncExitStack, target: str | None, cluster: str
+) -> Callable[[Change], None] | None:
+    if target is None:
+        return None
+    delivery = AlertDelivery(target, cluster, lambda why: click.echo(f"? {one_line(why)}", err=True))
+    task = asyncio.create_task(delivery.run())
+    stack.callback(task.cancel)
+    return delivery.take
 
 
 async def _recorded(snapshots: AsyncIterator[Snapshot], recorder: Recorder | None) -> AsyncIterator[Snapshot]:
