@@ -110,7 +110,7 @@ def host_facts(envelope: Envelope) -> HostFacts:
         rp_filter={
             match.group(1): file_field(envelope.files, path).count()
             for path in envelope.files
-            if (match := _RP_FILTER.fullmatch(path))
+            if path.startswith("/proc/") and (match := _RP_FILTER.fullmatch(path))
         },
         failed_units=_item(envelope, "systemctl.failed", failed_units),
         uptime_s=_uptime(envelope),
@@ -177,7 +177,7 @@ def _tenant_memlock(envelope: Envelope) -> dict[int, Reading[int]]:
     return {
         int(match.group(1)): soft_limit(_file(envelope, path, proc_limits), "Max locked memory")
         for path in envelope.files
-        if (match := _TENANT_LIMITS.fullmatch(path))
+        if path.startswith("/proc/") and (match := _TENANT_LIMITS.fullmatch(path))
     }
 
 
@@ -192,13 +192,17 @@ def _pids_max(envelope: Envelope) -> Reading[int | None]:
 
 def _governors(envelope: Envelope) -> Reading[tuple[str, ...]]:
     """The distinct ones, sorted; unknown where one CPU's cannot be read, or where the CPU has none."""
-    reads = [file_field(envelope.files, path).text() for path in envelope.files if _GOVERNOR.fullmatch(path)]
+    reads = [file_field(envelope.files, path).text() for path in envelope.files if _is_governor(path)]
     bad = next((read for read in reads if isinstance(read, Unknown)), None)
     if bad is not None:
         return bad
     names = {read.value for read in reads if isinstance(read, Known)}
     source = "/sys/devices/system/cpu/*/cpufreq/scaling_governor"
     return Known(tuple(sorted(names)), source) if names else Unknown("no CPU has a frequency governor", source)
+
+
+def _is_governor(path: str) -> bool:
+    return path.startswith("/sys/devices/system/cpu/") and _GOVERNOR.fullmatch(path) is not None
 
 
 def _cpus(envelope: Envelope) -> Reading[int]:

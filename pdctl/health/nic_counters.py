@@ -59,6 +59,8 @@ def counted(envelope: Envelope, devices: Iterable[RdmaDevice]) -> tuple[Counted,
     watched = {name: frozenset(_watched(device)) for name, device in by_name.items()}
     found: list[Counted] = []
     for path in sorted({*envelope.files, *envelope.samples}):
+        if not path.startswith(ROOT):
+            continue
         match = _COUNTER.fullmatch(path)
         if match is not None and match.group(3) in watched.get(match.group(1), ()):
             found += _counted(envelope, path, by_name[match.group(1)], match.group(3))

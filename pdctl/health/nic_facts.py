@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from pdctl.health.counters import Counted
 from pdctl.health.envelope import Envelope
 from pdctl.health.nic_counters import counted
-from pdctl.health.nic_crosscheck import disagreements, tool_views
+from pdctl.health.nic_crosscheck import ToolViews, disagreements, tool_views
 from pdctl.health.nic_device import Disagreement, RdmaDevice
 from pdctl.health.nic_firmware import NicVersions, nic_versions
 from pdctl.health.nic_qos_facts import DeviceQos, device_qos
@@ -31,7 +31,8 @@ class NicFacts:
     """One node's adapters, by device name in the kernel's order of names, which is no order of rails.
 
     `devices` is unknown where sysfs could not be listed. `addresses` are all network devices by name. `affinity` is
-    each device's nearest GPU. `management`: the network device of the default route.
+    each device's nearest GPU. `management`: the network device of the default route. `userspace`: the devices that
+    libibverbs shows.
     """
 
     devices: Reading[tuple[RdmaDevice, ...]]
@@ -42,6 +43,7 @@ class NicFacts:
     affinity: Mapping[str, Reading[Affinity]]
     qos: Mapping[str, DeviceQos]
     versions: NicVersions
+    userspace: Reading[frozenset[str]]
     disagreements: tuple[Disagreement, ...]
     counters: tuple[Counted, ...]
 
@@ -88,6 +90,7 @@ def nic_facts(envelope: Envelope) -> NicFacts:
         affinity=affinities(found, gpus),
         qos=device_qos(envelope, found),
         versions=nic_versions(envelope, found),
+        userspace=_userspace(envelope, views),
         disagreements=tuple(disagreements(found, views)),
         counters=counted(envelope, found),
     )
@@ -102,6 +105,17 @@ def _devices(envelope: Envelope, found: tuple[RdmaDevice, ...]) -> Reading[tuple
     if not envelope.files:
         return Unknown("no file of the node was read", ROOT)
     return Known((), ROOT)
+
+
+def _userspace(envelope: Envelope, views: ToolViews) -> Reading[frozenset[str]]:
+    """None where it says so; unknown where `ibv_devinfo` could not be read."""
+    item = envelope.items.get("ibv_devinfo")
+    if views.verbs:
+        return Known(frozenset(views.verbs), "ibv_devinfo")
+    if item is not None and "No IB devices found" in f"{item.stdout}{item.stderr}":
+        return Known(frozenset(), "ibv_devinfo")
+    text = output(envelope, "ibv_devinfo")
+    return text if isinstance(text, Unknown) else Unknown("it shows no device and does not say so", "ibv_devinfo")
 
 
 def _management(routes: Reading[tuple[Route, ...]]) -> Reading[str]:

@@ -49,6 +49,8 @@ class Sysfs:
         self.gids: dict[tuple[str, int], list[int]] = {}
         names: set[str] = set()
         for path in (*envelope.files, *envelope.links):
+            if not path.startswith(ROOT):
+                continue
             if match := _DEVICE.fullmatch(path):
                 names.add(match.group(1))
             if match := _PORT.fullmatch(path):

@@ -14,8 +14,7 @@ from pdctl.health.nic_firmware import version_key
 from pdctl.health.nic_rails import rails
 from pdctl.health.nic_scope import fabric, listed
 from pdctl.health.nic_sysfs import ROOT
-from pdctl.health.outputs import absent, output
-from pdctl.health.parse.ibv_devinfo import ibv_devinfo
+from pdctl.health.outputs import absent
 from pdctl.health.parse.qos import PortQos
 from pdctl.model.reading import Known, Reading, Unknown
 from pdctl.model.role import SupervisorKind
@@ -57,15 +56,12 @@ def _userspace(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     devices = fabric(facts, expected)
     if not devices or absent(facts.envelope, "ibv_devinfo"):
         return
-    text = output(facts.envelope, "ibv_devinfo")
-    shown = ibv_devinfo(text.value) if isinstance(text, Known) else text
+    shown, item = facts.nic.userspace, facts.envelope.items["ibv_devinfo"]
     promise = "libibverbs shows every RDMA device"
-    item = facts.envelope.items["ibv_devinfo"]
-    empty = "No IB devices found" in f"{item.stdout}{item.stderr}"
-    if isinstance(shown, Unknown) and not empty:
+    if isinstance(shown, Unknown):
         yield Word(Verdict.UNKNOWN, "unknown", promise, evidence=(Evidence("ibv_devinfo"),), why=shown.reason)
         return
-    names = {each.name for each in shown.value} if isinstance(shown, Known) else set()
+    names = shown.value
     gone = [device.name for device in devices if device.name not in names]
     said = next((line for line in item.stderr.splitlines() if "driver" in line or "provider" in line), "")
     by_host = expected.supervisor is not SupervisorKind.DOCKER
