@@ -7,9 +7,11 @@ pass, and it does not hide what other checks say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from pdctl.health.check import Check, Fleet, FleetCheck, Word
 from pdctl.health.drift import drift_check
+from pdctl.health.facts import NotRead
 from pdctl.health.finding import Evidence, Finding, Severity, Subject, Verdict
 from pdctl.health.outliers import outlier_check
 from pdctl.health.policy import severity_of, unknown_is
@@ -37,53 +39,63 @@ def fleet_checks(registry: Registry) -> tuple[FleetCheck, ...]:
 
 
 def _findings(fleet: Fleet, registry: Registry) -> Iterator[Finding]:
+    scopes = _Scopes(fleet)
     for name, facts in fleet.nodes.items():
         for defect in facts.defects:
             yield _defect("pdctl.parse", "every output can be read", name, defect, fleet)
         for check in registry.checks:
-            yield from _node_findings(fleet, check, name)
+            yield from _named(scopes, check, _words(check.judge, facts, fleet.expected[name]), name)
     for compared in fleet_checks(registry):
-        words = _words(lambda compared=compared: compared.judge(fleet))  # type: ignore[misc]
-        yield from _named(fleet, compared, words, next(iter(fleet.nodes), ""))
+        yield from _named(scopes, compared, _words(compared.judge, fleet), next(iter(fleet.nodes), ""))
 
 
-def _node_findings(fleet: Fleet, check: Check, name: str) -> Iterator[Finding]:
-    facts, expected = fleet.nodes[name], fleet.expected[name]
-    yield from _named(fleet, check, _words(lambda: check.judge(facts, expected)), name)
-
-
-def _words(ask: Callable[[], Iterable[Word]]) -> tuple[Word, ...]:
+def _words(judge_: Callable[..., Iterable[Word]], *about: object) -> tuple[Word, ...]:
     """What a check says. What it said before it raised counts, and that it raised is a word of its own."""
     said: list[Word] = []
     try:
-        said.extend(ask())
+        said.extend(judge_(*about))
+    except NotRead as missing:
+        said.append(Word(Verdict.UNKNOWN, "unknown", why=str(missing)))
     except Exception as error:  # any defect of a check, whatever it is
-        said.append(
-            Word(Verdict.UNKNOWN, "unknown", why=f"the check failed: {type(error).__name__}: {error}", fix=DEFECT)
-        )
+        cause = f"the check itself failed: {type(error).__name__}: {error}"
+        said.append(Word(Verdict.UNKNOWN, "unknown", why=cause, fix=DEFECT))
     return tuple(said)
 
 
-def _named(fleet: Fleet, check: Check | FleetCheck, words: Iterable[Word], node: str) -> Iterator[Finding]:
+@dataclass(slots=True)
+class _Scopes:
+    """Which slots a word is about, worked out once for each node and set of GPUs: a node has hundreds of words."""
+
+    fleet: Fleet
+    _known: dict[tuple[str, tuple[int, ...] | None], tuple[str, ...] | None] = field(default_factory=dict)
+
+    def slots(self, node: str, gpus: tuple[int, ...] | None) -> tuple[str, ...] | None:
+        """Ids of the slots in scope; None where all of `gpus` belong to slots out of scope."""
+        if (node, gpus) not in self._known:
+            expected = self.fleet.expected.get(node)
+            out = expected is not None and expected.leaves_out(gpus)
+            found = expected.slots_of(gpus) if expected is not None else ()
+            self._known[node, gpus] = None if out else found
+        return self._known[node, gpus]
+
+
+def _named(scopes: _Scopes, check: Check | FleetCheck, words: Iterable[Word], node: str) -> Iterator[Finding]:
     """Findings of the words, under the policy and in scope. A check that is switched off says nothing."""
-    own = severity_of(fleet.policy, check.id, check.severity)
+    policy = scopes.fleet.policy
+    own = severity_of(policy, check.id, check.severity)
     if own is None:
         return
-    overridden = fleet.policy.severity_override(check.id) is not None
-    unknown = unknown_is(fleet.policy, check.id, essential=check.essential)
+    overridden = policy.severity_override(check.id) is not None
+    unknown = unknown_is(policy, check.id, essential=check.essential)
     for word in words:
-        if word.verdict is Verdict.UNKNOWN and unknown is UnknownIs.IGNORE:
+        slots = scopes.slots(word.node or node, word.gpus)
+        if slots is None or (word.verdict is Verdict.UNKNOWN and unknown is UnknownIs.IGNORE):
             continue
-        on = word.node or node
-        expected = fleet.expected.get(on)
-        if expected is not None and expected.leaves_out(word.gpus):
-            continue
-        slots = expected.slots_of(word.gpus) if expected is not None else ()
         yield Finding(
             check=check.id,
             verdict=word.verdict,
             severity=own if overridden or word.severity is None else word.severity,
-            subject=Subject(on, slots[0] if len(slots) == 1 else "", word.device),
+            subject=Subject(word.node or node, slots[0] if len(slots) == 1 else "", word.device),
             observed=word.observed,
             expected=word.expected,
             evidence=word.evidence,

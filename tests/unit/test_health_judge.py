@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from pdctl.errors import InventoryError
-from pdctl.health.expectations import Situation
+from pdctl.health.check import Check, Word, word_on
+from pdctl.health.expectations import Expectations, Situation
+from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Severity, Verdict
 from pdctl.health.judge import judge
 from pdctl.health.policy import refuse_unknown_names
@@ -13,6 +18,7 @@ from pdctl.health.registry import Registry
 from pdctl.health.report import Fitness
 from pdctl.model.check_policy import CheckPolicy, SeverityIs, UnknownIs
 from pdctl.model.observed import Trouble
+from pdctl.model.reading import Unknown
 from tests.unit.deployments import mori_1p1d
 from tests.unit.health_fleet import below, fleet, per_gpu, raising
 
@@ -66,8 +72,23 @@ def test_a_check_that_raises_is_unknown_and_named_and_hides_nothing() -> None:
     report = judge(fleet({NODES[0]: {"heat": "10"}}), Registry(checks=checks))
     defect = next(finding for finding in report.findings if finding.check == "test.defect")
     assert defect.verdict is Verdict.UNKNOWN
-    assert "ZeroDivisionError: by zero" in defect.why
+    assert defect.why == "the check itself failed: ZeroDivisionError: by zero"
     assert any(finding.check == "test.heat" and finding.blocks for finding in report.findings)
+
+
+def test_a_part_that_could_not_be_parsed_is_unknown_to_every_check_that_asks_for_it() -> None:
+    def judged(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
+        yield word_on(facts.host.numa_balancing, lambda value: value == 0, expected="0")
+
+    sent = fleet({NODES[0]: {"heat": "10"}})
+    broken = replace(sent.nodes[NODES[0]], host_part=Unknown("the host outputs could not be parsed: KeyError: 'x'"))
+    asking = Check("test.host", "host", Severity.BLOCK, (), judged)
+    report = judge(replace(sent, nodes={NODES[0]: broken}), Registry(checks=(asking, below("heat", 20))))
+    said = {finding.check: finding for finding in report.of_node(NODES[0])}
+    assert said["test.heat"].verdict is Verdict.PASS
+    for check in ("test.host", "pdctl.parse"):
+        assert said[check].verdict is Verdict.UNKNOWN
+        assert "KeyError: 'x'" in said[check].why
 
 
 @pytest.mark.parametrize(
