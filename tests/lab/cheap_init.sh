@@ -17,6 +17,7 @@ if [ -n "$6" ]; then
   ln -s pts/ptmx "$root/dev/ptmx"
   ln -s /proc/self/fd "$root/dev/fd"
   cp -r "$6/." "$root/dev/"
+  (cd "$6" && find . -type f) | while read -r device; do chmod 666 "$root/dev/$device"; done
 else
   mount --rbind /dev "$root/dev"
 fi
