@@ -48,7 +48,7 @@ lab-test: setup  ## as root: install what the lab needs (Debian), then `make lab
 
 check-mutations: setup  ## 10,000 damaged outputs of GPU, NIC and host tools: no crash, and nothing passes that did not
 	PDCTL_HEALTH_EXAMPLES=10000 $(BIN)/python -m pytest --timeout 3600 tests/property/test_tool_output_mutations.py \
-	  tests/property/test_health_mutations.py
+	  tests/property/test_gpu_check_mutations.py tests/property/test_health_mutations.py
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

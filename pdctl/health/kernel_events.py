@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pdctl.health.envelope import Envelope, Item
-from pdctl.health.parse.kernel_log import KernelEvent, first_time, parse_kernel_log
+from pdctl.health.parse.kernel_log import KernelEvent, first_time, has_times, parse_kernel_log
 from pdctl.model.reading import Known, Reading, Unknown
 
 DMESG = "dmesg"
@@ -15,10 +15,11 @@ JOURNAL = "journalctl"
 @dataclass(frozen=True, slots=True)
 class KernelLog:
     """`events` have wall clock times where the log lets them be known. `since_s`: the log is whole from there on;
-    None: from the boot on."""
+    None: from the boot on. `cut`: it ends in half a line, so that more may have followed."""
 
     events: Reading[tuple[KernelEvent, ...]]
     since_s: float | None = None
+    cut: bool = False
 
 
 def read_kernel_log(envelope: Envelope) -> KernelLog:
@@ -30,7 +31,8 @@ def read_kernel_log(envelope: Envelope) -> KernelLog:
         if item is not None and not why:
             booted_s = envelope.wall_s - envelope.mono_s if envelope.mono_s else None
             events = tuple(_timed(event, booted_s) for event in parse_kernel_log(item.stdout))
-            return KernelLog(Known(events, name), first_time(item.stdout, booted_s) if item.truncated else None)
+            since_s = first_time(item.stdout, booted_s) if item.truncated else None
+            return KernelLog(Known(events, name), since_s, cut=not item.stdout.endswith("\n"))
         reasons.append(f"{name}: {why}")
     return KernelLog(Unknown("; ".join(reasons), DMESG))
 
@@ -46,7 +48,7 @@ def _useless(item: Item | None) -> str:
     if item.status != 0 or not item.stdout.strip():
         said = next((line.strip() for line in item.stderr.splitlines() if line.strip()), "it printed nothing")
         return f"status {item.status}: {said[:120]}"
-    return ""
+    return "" if has_times(item.stdout) else f"printed no kernel log but {item.stdout.strip()[:80]!r}"
 
 
 def _timed(event: KernelEvent, booted_s: float | None) -> KernelEvent:

@@ -30,6 +30,7 @@ from pdctl.model.deployment import Deployment, Parallel
 from pdctl.model.role import Role
 from pdctl.sim.standins.host import FOREIGN_PID, Shape
 from tests.unit import deployments
+from tests.unit.gpu_faults import all_faults
 from tests.unit.gpu_nodes import planted
 from tests.unit.health_nodes import WALL_S, changed, healthy
 
@@ -328,6 +329,32 @@ def test_firmware_and_versions_that_drift() -> None:
     assert said(other) == {("drift.gpu_driver", "", "warn")}
     own = edited("amd-smi.firmware", 4, fw_list=[{"fw_id": "SMU", "fw_version": "1.2.3"}])
     assert "04.86.00.00, 1.2.3" in {each.observed for each in findings(own) if each.subject.device == "SMU"}
+
+
+def test_many_faults_at_once_are_each_found_on_their_own_gpu() -> None:
+    failed = {(check, device) for check, device, severity in said(all_faults()) if severity != "unknown"}
+    assert failed == {
+        ("gpu.ecc_uncorrectable", "gpu0"),
+        ("gpu.ecc_deferred", "gpu0"),
+        ("gpu.bad_pages", "gpu0"),
+        ("gpu.temperature", "gpu1"),
+        ("gpu.power_cap", "gpu1"),
+        ("gpu.throttle", "gpu1"),
+        ("gpu.clocks", "gpu1"),
+        ("gpu.pcie_link", "gpu2"),
+        ("gpu.pcie_errors", "gpu2"),
+        ("gpu.pcie_retries", "gpu2"),
+        ("gpu.partition", "gpu3"),
+        ("gpu.vram_total", "gpu3"),
+        ("gpu.kernel_log", "gpu3"),
+        ("gpu.vram_idle", "gpu4"),
+        ("gpu.foreign_process", "gpu5"),
+        ("gpu.xgmi_errors", "gpu6"),
+        ("gpu.xgmi_links", "gpu6"),
+        ("gpu.hardware_errors", ""),
+        ("host.kernel_log", ""),
+        ("drift.gpu_partition", ""),
+    }
 
 
 def test_every_finding_has_evidence_and_says_what_to_do() -> None:

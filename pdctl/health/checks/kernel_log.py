@@ -16,6 +16,7 @@ from pdctl.model.reading import Unknown
 
 GPU_CATEGORIES = frozenset({"gpu", "ras"})
 HOST_CATEGORIES = frozenset({"cpu", "memory", "hang", "disk", "iommu", "pcie"})  # "link" is the NIC checks'
+FLOODED = "the kernel writes so much that what is kept of its log does not reach back that far"
 FIX = "sudo dmesg -T --level=emerg,alert,crit,err,warn | tail -100"
 
 
@@ -44,8 +45,8 @@ def _words(facts: NodeFacts, expected: Expectations, *, of_gpu: bool) -> Iterato
         if recent or same[-1].grade is Grade.FATAL:
             yield _word(facts, what, address, recent or same, promise, bool(recent), log.events.source)
     if not lately:
-        whole = log.since_s is None or log.since_s <= now_s - window_s
-        why = "" if whole else "the kernel writes so much that what is kept of its log does not reach back that far"
+        whole = not log.cut and (log.since_s is None or log.since_s <= now_s - window_s)
+        why = "the log ends in half a line: more may have followed" if log.cut else "" if whole else FLOODED
         said = f"{len(events)} older ones" if events else "nothing"
         verdict = Verdict.PASS if whole else Verdict.UNKNOWN
         yield Word(

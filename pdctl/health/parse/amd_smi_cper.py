@@ -1,7 +1,8 @@
 """`amd-smi ras --cper`: the hardware errors that a GPU has on record, and AFID (AMD field identifier) tables.
 
 Headers as JSON under their number ("0": {"error_severity": "non_fatal_corrected", …}) in ROCm 6.4; since 7.0 a table
-"timestamp gpu_id severity file_name", whose header alone says that there are none. No output at all says nothing.
+"timestamp gpu_id severity file_name", whose header alone says that there are none. No output at all says nothing, nor
+does an empty list, which is what tools print that could not read anything.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ def parse_cper(text: str) -> Reading[tuple[Cper, ...]]:
         )
         if "error_severity" in record
     ]
+    lines = text[: text.rfind("\n") + 1]  # half a row has half a severity
     shown = [_record(record) for record in records]
-    shown += [Cper(severity, timestamp, int(gpu)) for timestamp, gpu, severity in _ROW.findall(text)]
-    if found.damaged and not any(record.fatal for record in shown):
-        return Unknown(f"{SOURCE}: {found.why_empty}", SOURCE)
-    empty = _HEADER.search(text) or any(value in ([], {}) for value in found.values)
+    shown += [Cper(severity, timestamp, int(gpu)) for timestamp, gpu, severity in _ROW.findall(lines)]
+    cut = found.damaged or (not found.values and lines != text)
+    if cut and not any(record.fatal for record in shown):
+        return Unknown(f"{SOURCE} is cut off or damaged", SOURCE)
+    empty = _HEADER.search(lines) is not None
     return Known(tuple(shown), SOURCE) if shown or empty else Unknown(f"{SOURCE}: {found.why_empty}", SOURCE)
 
 

@@ -54,6 +54,11 @@ def first_time(text: str, booted_s: float | None) -> float | None:
     return None
 
 
+def has_times(text: str) -> bool:
+    """Whether a text is a kernel log at all: some line of its first ones has a time, of whatever format."""
+    return any(_split(line)[1:] != (None, None) for line in text[:16384].splitlines())
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """A line of the log, taken apart; `event` where a pattern knows it."""
