@@ -68,9 +68,11 @@ def devices_in(env: Mapping[str, str]) -> tuple[str, ...]:
 def gpus_of(device: RdmaDevice, facts: NodeFacts, expected: Expectations) -> tuple[int, ...] | None:
     """The GPU whose rail it is, where there is a NIC for every GPU; else None: all of the node."""
     near = facts.nic.affinity.get(device.name)
-    if isinstance(near, Known) and len(fabric(facts, expected)) >= expected.spec.gpus:
-        return (near.value.gpu,)
-    return None
+    if not isinstance(near, Known):
+        return None
+    named = named_devices(expected)
+    placed = len(named) or sum(isinstance(each, Known) for each in facts.nic.affinity.values())
+    return (near.value.gpu,) if placed >= expected.spec.gpus else None
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def sick() -> Envelope:
 
 def passed(envelope: Envelope) -> tuple[Set[tuple[str, str]], list[str]]:
     """(what passes of NIC and host checks, defects that were met)."""
-    report, _ = judge_envelopes(with_env(MORI_IB_GID_INDEX="1", NCCL_IB_TC="104"), {NODE: envelope})
+    report, _ = judge_envelopes(with_env(MORI_IB_GID_INDEX="1", NCCL_IB_TC="64"), {NODE: envelope})
     mine = [each for each in report.findings if each.subject.node == NODE]
     rooms = ("nic.", "host.")
     good = {

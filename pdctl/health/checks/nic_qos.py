@@ -5,8 +5,7 @@ Which values are right is the fabric's own matter; what is checked is that they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from pdctl.health.check import Check, Word, word_on
 from pdctl.health.expectations import Expectations
@@ -17,8 +16,6 @@ from pdctl.health.nic_qos_facts import DeviceQos
 from pdctl.health.nic_scope import fabric, gpus_of, listed
 from pdctl.health.parse.qos import PortQos
 from pdctl.model.reading import Known, Reading, Unknown
-
-T = TypeVar("T")
 
 _TOOLS = ("mlnx_qos.*", "niccli.qos*", "nicctl.qos")
 TC_VARIABLES = ("MORI_RDMA_TC", "NCCL_IB_TC", "UCX_IB_TRAFFIC_CLASS", "MORI_IO_TC")
@@ -110,42 +107,47 @@ def _cnp(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 
 def _traffic_class(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
-    """What the inventory gives engines, against the DSCP that these ports treat as lossless: class = DSCP << 2."""
-    for slot in expected.slots:
-        if not slot.judged:
-            continue
-        yield from _env_words(facts, expected, dict(slot.env), TC_VARIABLES, PortQos.main_dscp, lambda dscp: dscp << 2)
-        yield from _env_words(facts, expected, dict(slot.env), SL_VARIABLES, PortQos.main_priority, lambda sl: sl)
-        return  # the slots of a node share its environment; a pool's own differs rarely
-
-
-def _env_words(
-    facts: NodeFacts,
-    expected: Expectations,
-    env: dict[str, str],
-    variables: tuple[str, ...],
-    derive: Callable[[PortQos], Reading[int]],
-    scale: Callable[[int], int],
-) -> Iterator[Word]:
+    """What the inventory gives engines, against the ports: a traffic class holds a DSCP in its upper six bits, and that
+    DSCP, or the service level itself, has to be a priority that never drops."""
     ports = {device.name: qos.qos for device, qos in _devices(facts, expected)}
-    derived = {name: derive(port.value) for name, port in ports.items() if isinstance(port, Known)}
-    values = {name: scale(value.value) for name, value in derived.items() if isinstance(value, Known)}
-    for variable in variables:
-        if variable not in env or not values:
-            continue
-        odd = {name: value for name, value in values.items() if str(value) != env[variable].strip()}
-        yield Word(
-            Verdict.FAIL if odd else Verdict.PASS,
-            f"{variable}={env[variable]}",
-            f"{next(iter((odd or values).values()))}, from the port's own lossless priority",
-            evidence=(
-                Evidence(
-                    next(iter(ports.values())).source, listed(f"{name}: {value}" for name, value in values.items())
-                ),
-            ),
-            fix=f"set {variable} to {next(iter(odd.values()))}, or the ports' DSCP map to what it says" if odd else "",
-            why="engines would mark their traffic for a priority that drops packets" if odd else "",
-        )
+    told: set[tuple[str, str]] = set()
+    for slot in expected.slots:
+        for variable in (*TC_VARIABLES, *SL_VARIABLES):
+            value = slot.env.get(variable, "").strip()
+            if slot.judged and ports and value.isdecimal() and (variable, value) not in told:
+                told.add((variable, value))
+                yield from _marked(variable, int(value[:4]), ports)
+
+
+def _marked(variable: str, value: int, read: Mapping[str, Reading[PortQos]]) -> Iterator[Word]:
+    ports = {name: port.value for name, port in read.items() if isinstance(port, Known)}
+    priorities: dict[str, int | None] = {}
+    lossless: dict[str, frozenset[int]] = {}
+    for name, port in ports.items():
+        mapped: Reading[Mapping[int, int]] = port.dscp_priority if variable in TC_VARIABLES else Known({}, "")
+        if isinstance(mapped, Known) and isinstance(port.lossless, Known):
+            priorities[name] = mapped.value.get(value >> 2) if variable in TC_VARIABLES else value
+            lossless[name] = port.lossless.value
+    odd = [name for name, priority in priorities.items() if priority not in lossless[name]]
+    shown = listed(
+        f"{name}: priority {priority}, lossless {sorted(lossless[name])}" for name, priority in priorities.items()
+    )
+    right = {dscp.value << 2 for port in ports.values() if isinstance(dscp := port.main_dscp(), Known)}
+    wanted = {level.value for port in ports.values() if isinstance(level := port.main_priority(), Known)}
+    better = sorted(right if variable in TC_VARIABLES else wanted)
+    untold = [name for name in read if name not in priorities]
+    verdict = Verdict.FAIL if odd else Verdict.UNKNOWN if untold else Verdict.PASS
+    doubt = f"the priorities of {listed(untold)} are not known" if untold else ""
+    yield Word(
+        verdict,
+        f"{variable}={value}",
+        "a priority that never drops on every port" + (f" ({variable}={better[0]} is one)" if odd and better else ""),
+        evidence=(Evidence("inventory env", f"{variable}={value}"), Evidence("QoS of the ports", shown)),
+        fix=f"take {variable} out of the inventory's env, or set it to {better[0] if better else 'what the ports say'}"
+        if odd
+        else "",
+        why=f"traffic would be dropped under load on {listed(odd)}" if odd else doubt,
+    )
 
 
 def _devices(facts: NodeFacts, expected: Expectations) -> Iterator[tuple[RdmaDevice, DeviceQos]]:
