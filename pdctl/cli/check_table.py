@@ -101,7 +101,10 @@ def subjects(group: Sequence[Finding]) -> str:
         by_node: dict[str, list[str]] = {}
         for each in group:
             by_node.setdefault(each.subject.node, []).append(each.subject.device)
-        named = [f"{node} {','.join(folded(devices))}".strip() for node, devices in by_node.items()]
+        on: dict[str, list[str]] = {}
+        for node, devices in by_node.items():
+            on.setdefault(",".join(folded(devices)), []).append(node)
+        named = [f"{','.join(folded(nodes))} {devices}".strip() for devices, nodes in on.items()]
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return ", ".join(named[:NAMED]) + more
 

@@ -14,8 +14,21 @@ from pdctl.model.observed import Observed
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 
-HARDWARE = ("gpu.", "nic.", "fabric.", "drift.gpu", "drift.nic", "outlier.")
-"""Checks of what simulated engines, and engines on CPU, do not have."""
+WITHOUT_GPUS = (
+    "reach.",
+    "host.clock",
+    "host.disk",
+    "host.failed_units",
+    "host.image",
+    "host.kernel_log",
+    "host.model",
+    "host.ports",
+    "host.stray_bench",
+    "drift.image",
+    "drift.kernel",
+    "drift.model",
+)
+"""Checks that are left where engines are simulated or run on CPU: they lock no memory and speak no RDMA."""
 
 _LIVING = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
 
@@ -30,7 +43,7 @@ def registry_for(deployment: Deployment, registry: Registry = REGISTRY) -> Regis
         return registry
 
     def applies(check: str) -> bool:
-        return not check.startswith(HARDWARE)
+        return check.startswith(WITHOUT_GPUS)
 
     return Registry(
         tuple(check for check in registry.checks if applies(check.id)),

@@ -104,7 +104,9 @@ def _memlock(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 
 def _size(limit: int) -> str:
-    return "unlimited" if limit >= UNLIMITED else f"{limit / GIB:.4g} GiB"
+    if limit >= UNLIMITED:
+        return "unlimited"
+    return f"{limit / GIB:.4g} GiB" if limit >= GIB else f"{limit // 1024} KiB"
 
 
 def _files(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
