@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -216,6 +217,15 @@ def test_the_traffic_class_of_engines_must_be_the_ports() -> None:
     assert "MORI_RDMA_TC=96" in only.expected
     (level,) = findings(healthy(), deployment=with_env(NCCL_IB_SL="0"))
     assert (level.check, level.severity.value) == ("nic.traffic_class", "warn")
+
+
+def test_a_lossless_priority_without_a_share_is_not_limited() -> None:
+    vendor = re.sub(r"tsa: ets, bw: \d+%", "tsa: vendor", QOS)
+    assert findings(changed(healthy(), outputs={"mlnx_qos.rdma4": vendor})) == []
+    little = QOS.replace("bw: 95%", "bw: 50%")
+    assert said(findings(changed(healthy(), outputs={"mlnx_qos.rdma4": little}))) == {
+        ("nic.pfc", "mlx5_4", "fail", "warn")
+    }
 
 
 def test_user_space_that_shows_no_device() -> None:

@@ -121,6 +121,7 @@ def test_niccli_qos() -> None:
     assert (known(qos.trust), known(qos.lossless)) == ("dscp", frozenset({3}))
     assert known(qos.dscp_priority) == {48: 7, 26: 3}
     assert known(qos.share)[3] == 50.0
+    assert 7 not in known(qos.share)  # strict priority has no share
     assert known(qos.main_dscp()) == 26  # MORI_RDMA_TC 104, as AMD's recipes have it for Thor2
 
 

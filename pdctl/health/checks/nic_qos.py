@@ -56,7 +56,8 @@ def _faults(port: PortQos, least_share: float) -> tuple[list[str], list[Unknown]
     if isinstance(port.share, Unknown):
         return faults, [port.share]
     share = sum(port.share.value.get(priority, 0.0) for priority in port.lossless.value)
-    if share < 100 * least_share:
+    unlimited = any(priority not in port.share.value for priority in port.lossless.value)  # strict, vendor: no shares
+    if share < 100 * least_share and not unlimited:
         faults.append(f"the lossless priorities have {share:g} % of the bandwidth")
     return faults, []
 

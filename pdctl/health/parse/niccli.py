@@ -127,17 +127,27 @@ def _lossless(text: str) -> Reading[frozenset[int]]:
 
 
 def _shares(text: str) -> Reading[Mapping[int, float]]:
-    """Percent by priority: the share of the traffic class that PRIO_MAP names for it."""
+    """Percent by priority: the share of the traffic class that PRIO_MAP names for it, where that is scheduled by ETS."""
     classes, shares = _pairs(text, "PRIO_MAP"), re.search(r"^\s*TC Bandwidth:(.*)$", text, re.MULTILINE)
-    if classes is None or shares is None:
-        return missing("PRIO_MAP or TC Bandwidth", QOS)
+    kinds = _kinds(text)
+    if classes is None or shares is None or kinds is None:
+        return missing("PRIO_MAP, TSA_MAP or TC Bandwidth", QOS)
     words = shares.group(1).split()
     if any(not re.fullmatch(r"\d{1,3}%", word) for word in words):
         return Unknown(f"TC Bandwidth says {shares.group(1).strip()[:40]!r}", QOS)
     percent = [float(word[:-1]) for word in words]
     if any(not at.isdigit() or int(at) >= len(percent) for at in classes.values()):
         return Unknown("PRIO_MAP names a traffic class without a bandwidth", QOS)
-    return Known({priority: percent[int(at)] for priority, at in classes.items()}, QOS)
+    return Known({priority: percent[int(at)] for priority, at in classes.items() if kinds.get(int(at)) == "ets"}, QOS)
+
+
+def _kinds(text: str) -> dict[int, str] | None:
+    """How each traffic class is scheduled, by TSA_MAP; only ETS has shares. None where one cannot be read."""
+    match = re.search(r"^\s*TSA_MAP:(.*)$", text, re.MULTILINE)
+    words = match.group(1).split() if match else []
+    if not words or any(not re.fullmatch(r"[0-7]:[a-z]+", word) for word in words):
+        return None
+    return {int(word[0]): word[2:] for word in words}
 
 
 def _pairs(text: str, key: str) -> dict[int, str] | None:
