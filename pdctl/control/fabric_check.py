@@ -6,6 +6,7 @@ Nothing is left behind: a server runs behind a stream whose watcher ends it when
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +23,9 @@ from pdctl.ssh.text import last_line, printable
 T = TypeVar("T")
 
 _NOT_FOUND = 127
+_NOT_ALLOWED = re.compile(r"permission denied|not permitted|cannot allocate memory", re.IGNORECASE)
+"""What verbs say where the login may not open the device or lock memory: that is no fault of the fabric."""
+
 _NO_SERVER_YET = ("couldn't connect", "connection refused", "unable to init the socket connection")
 
 
@@ -132,5 +136,8 @@ def _outcome(
     found = parse(printable(ran.stdout, max_chars=16_000))
     if ran.status == 0:
         return found
+    for end, text in (("server", server_said if server_status else ""), ("client", printable(ran.stderr))):
+        if _NOT_ALLOWED.search(text):
+            return Unknown(f"the login may not run it on the {end}: {last_line(text)}", end)
     said = server_said if server_status else ""
     return Broken(said or last_line(ran.stderr) or last_line(ran.stdout) or f"status {ran.status}", "client")

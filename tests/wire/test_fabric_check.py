@@ -37,6 +37,9 @@ if client:
         time.sleep(60)
     peer.recv(1)
 else:
+    if device == "locked":
+        sys.stderr.write("Couldn't allocate MR: Cannot allocate memory\n")
+        sys.exit(1)
     if device == "broken":
         sys.stderr.write("Couldn't get context for broken\\n")
         sys.exit(1)
@@ -114,6 +117,12 @@ async def test_a_server_that_cannot_open_its_device_is_a_failure_with_its_own_wo
     (result,) = await run(FabricPlan(((session(server="broken"),),)), FabricLimits())
     assert result.pingpong == Broken("Couldn't get context for broken", "client")
     assert isinstance(result.bandwidth, Unknown)
+
+
+async def test_a_login_that_may_not_lock_memory_proves_nothing_about_the_fabric(tools: Path) -> None:
+    (result,) = await run(FabricPlan(((session(server="locked"),),)), FabricLimits())
+    assert isinstance(result.pingpong, Unknown)
+    assert "the login may not run it on the server" in result.pingpong.reason
 
 
 @pytest.mark.parametrize(("client", "server"), [("mlx5_0", "mute"), ("deaf", "mlx5_0")])
