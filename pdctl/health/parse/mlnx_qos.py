@@ -63,6 +63,8 @@ def _dscp(text: str) -> Reading[Mapping[int, int]]:
 
 def _shares(text: str) -> Reading[Mapping[int, float]]:
     classes = traffic_classes(text)
+    if any(each.scheduling == "ets" and each.share is None for each in classes):
+        return Unknown("a traffic class of ETS shows no bandwidth", SOURCE)
     placed = sorted(priority for each in classes for priority in each.priorities)
     if placed != list(range(8)):
         missing_ones = sorted(set(range(8)) - set(placed))

@@ -127,7 +127,7 @@ def _lossless(text: str) -> Reading[frozenset[int]]:
 
 
 def _shares(text: str) -> Reading[Mapping[int, float]]:
-    """Percent by priority: the share of the traffic class that PRIO_MAP names for it, where that is scheduled by ETS."""
+    """Percent by priority: the share of the traffic class that PRIO_MAP names for it, where ETS schedules that."""
     classes, shares = _pairs(text, "PRIO_MAP"), re.search(r"^\s*TC Bandwidth:(.*)$", text, re.MULTILINE)
     kinds = _kinds(text)
     if classes is None or shares is None or kinds is None:
