@@ -254,6 +254,21 @@ def test_partitions_of_a_device_in_cpx() -> None:
     assert value(unknown[0].memory) == "NPS1"
 
 
+def test_partitions_inside_a_document_of_several_lists() -> None:
+    current = [{"gpu_id": 0, "memory": "NPS4", "accelerator_type": "CPX", "accelerator_profile_index": 3}]
+    found = parse_partition(json.dumps({"current_partition": current, "memory_partition": [{"gpu_id": 0}]}))
+    assert (value(found[0].compute), value(found[0].memory)) == ("CPX", "NPS4")
+
+
+def test_firmware_and_processes_as_text() -> None:
+    text = (
+        "GPU: 0\n    FW_LIST:\n        FW 0:\n            FW_ID: SMU\n            FW_VERSION: 04.86.00.00\n"
+        "        FW 1:\n            FW_ID: VCN\n            FW_VERSION: 09.11.80.0C\n"
+    )
+    assert value(parse_firmware(text)[0]) == {"SMU": "04.86.00.00", "VCN": "09.11.80.0C"}
+    assert value(parse_process("GPU: 0\n    PROCESS_INFO: No running processes detected\n")[0]) == ()
+
+
 def test_hardware_errors_on_record() -> None:
     corrected = parse_cper(read("changelog-L879-amd-smi-ras-cper.txt"))
     assert value(corrected) == (Cper("non_fatal_corrected", "2025/04/08 18:23:44", None),)

@@ -357,6 +357,35 @@ def test_many_faults_at_once_are_each_found_on_their_own_gpu() -> None:
     }
 
 
+def test_partitions_of_a_device_are_one_gpu() -> None:
+    """DPX: every device shows itself to KFD and amd-smi as two, of which only the first has figures."""
+    nodes, files = "/sys/class/kfd/kfd/topology/nodes", dict[str, str | None]()
+    for path, file in healthy().files.items():
+        if path.startswith(f"{nodes}/") and "/io_links/" not in path and int(path.split("/")[7]) > 1:
+            first = int(path.split("/")[7])
+            text = file.text
+            name = path.rpartition("/")[2]
+            if name == "properties":
+                location = int(next(line for line in file.text.splitlines() if "location_id" in line).split()[1])
+                text = file.text.replace(f"location_id {location}", f"location_id {location | 1}")
+            files[f"{nodes}/{first + 8}/{name}"] = f"{int(text) + 1}\n" if name == "gpu_id" else text
+    for gpu in (path for path in healthy().files if path.endswith("/current_compute_partition")):
+        files[gpu] = "DPX\n"
+    listed = json.loads(healthy().items["amd-smi.list"].stdout)
+    doubled = [
+        {**row, "gpu": 2 * row["gpu"] + part, "bdf": f"{row['bdf'][:-1]}{part}", "partition_id": part}
+        for row in listed
+        for part in (0, 1)
+    ]
+    envelope = changed(healthy(), files, outputs={"amd-smi.list": json.dumps(doubled), "amd-smi.static": ""})
+    gpus = node_facts(NODE, envelope).gpu.gpus
+    assert [gpu.partitions for gpu in gpus] == [2] * 8
+    found = said(envelope)
+    assert {each for each in found if each[2] == "block"} == {
+        ("gpu.partition", f"gpu{index}", "block") for index in range(8)
+    }
+
+
 def test_every_finding_has_evidence_and_says_what_to_do() -> None:
     sick = changed(
         planted(Shape(uncorrectable={3: 1}, foreign={5: 40 << 30})),

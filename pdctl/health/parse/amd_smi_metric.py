@@ -1,8 +1,8 @@
 """`amd-smi metric`: what a GPU does now, and what it has counted.
 
 Keys that moved: `pcie.{current_lanes,current_speed}` (ROCm 6.0) became `width` and `speed`, the counters of `pcie` came
-one by one, `vram` became `mem_usage`. A count that is "N/A" is not known, and never 0. `xgmi_err` is an enumerator
-(0 none, 1 one error, 2 several), its name, a sentence, or an object.
+one by one, `fb_usage` and `vram` became `mem_usage`. A count that is "N/A" is not known, and never 0. `xgmi_err` is an
+enumerator (0 none, 1 one error, 2 several), its name, a sentence, or an object.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def parse_metric(text: str) -> Mapping[int, MetricGpu]:
 
 def metric_gpu(index: int, gpu: Field) -> MetricGpu:
     """From one GPU's record; all unknown from a missing one."""
-    memory, temperature, pcie = gpu.any_of("mem_usage", "vram"), gpu["temperature"], gpu["pcie"]
+    memory, temperature, pcie = gpu.any_of("mem_usage", "vram", "fb_usage"), gpu["temperature"], gpu["pcie"]
     return MetricGpu(
         index=index,
-        vram_total_bytes=memory.any_of("total_vram", "total").size_bytes(),
-        vram_used_bytes=memory.any_of("used_vram", "used").size_bytes(),
+        vram_total_bytes=memory.any_of("total_vram", "total", "vram_total").size_bytes(),
+        vram_used_bytes=memory.any_of("used_vram", "used", "vram_used").size_bytes(),
         hotspot_c=temperature["hotspot"].celsius(),
         memory_c=temperature["mem"].celsius(),
         power_w=gpu["power"].any_of("socket_power", "current_socket_power", "average_socket_power").watts(),

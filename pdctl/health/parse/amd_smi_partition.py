@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pdctl.health.parse.amd_smi_rows import rows
 from pdctl.health.parse.fields import Field
-from pdctl.model.reading import Reading
+from pdctl.health.parse.json_documents import Json, as_list, as_object, documents
+from pdctl.model.reading import Known, Reading
 
 SOURCE = "amd-smi partition"
 _ROW = re.compile(r"^(\d+) +(\S+) +(\S+) +\S+ +\S+ *$", re.MULTILINE)
@@ -31,10 +32,28 @@ def parse_partition(text: str) -> Mapping[int, Partition]:
             )
             for index, memory, compute in _ROW.findall(text)
         }
+    found: dict[int, Partition] = {}
+    for value in documents(text).values:
+        for record in _records(value):
+            index = record.any_of("gpu_id", "gpu").count()
+            if isinstance(index, Known):
+                found[index.value] = Partition(record["accelerator_type"].text(), record["memory"].text())
+    return found or _from_blocks(text)
+
+
+def _records(value: Json) -> Iterator[Field]:
+    """What speaks of both partitions of a GPU, however deep it lies: ROCm 7 puts several lists into one document."""
+    record = as_object(value)
+    if "accelerator_type" in record and "memory" in record:
+        yield Field(record, SOURCE, f"gpu {record.get('gpu_id')}")
+    else:
+        for inner in (*as_list(value), *record.values()):
+            yield from _records(inner)
+
+
+def _from_blocks(text: str) -> Mapping[int, Partition]:
+    """ROCm 6.3 as text: a block per GPU, with the memory partition only."""
     return {
-        index: Partition(
-            compute=gpu.any_of("accelerator_type", "partition_type").text(),
-            memory=gpu["memory"].text(),
-        )
+        index: Partition(gpu["accelerator_partition"]["current"].text(), gpu["memory_partition"]["current"].text())
         for index, gpu in rows(text, SOURCE).by_gpu.items()
     }

@@ -58,7 +58,7 @@ def static_gpu(index: int, gpu: Field) -> StaticGpu:
         market_name=asic["market_name"].text(),
         device_id=asic["device_id"].text(),
         vram_bytes=gpu["vram"]["size"].size_bytes(),
-        power_cap_w=power.any_of("socket_power_limit", "socket_power").watts(),
+        power_cap_w=power.any_of("socket_power_limit", "socket_power", "current_power").watts(),
         power_max_w=power.any_of("max_power_limit", "max_power").watts(),
         slowdown_hotspot_c=limit["slowdown_hotspot_temperature"].celsius(),
         slowdown_memory_c=limit["slowdown_vram_temperature"].celsius(),

@@ -60,7 +60,7 @@ def parse_kfd_topology(files: Mapping[str, File]) -> KfdTopology:
 
 
 def _gpu(files: Mapping[str, File], node: int, about: Field) -> KfdGpu:
-    location, domain = about["location_id"].count(), about["domain"].count()
+    location, domain = about["location_id"].count(), _domain(about["domain"])
     unique = about["unique_id"].count()
     if isinstance(location, Unknown) or isinstance(domain, Unknown):
         address: Reading[str] = location if isinstance(location, Unknown) else about["domain"].unknown()
@@ -75,6 +75,11 @@ def _gpu(files: Mapping[str, File], node: int, about: Field) -> KfdGpu:
         partition=partition,
         unique_id=unique if isinstance(unique, Unknown) else Known(f"{unique.value:016x}", unique.source),
     )
+
+
+def _domain(field: Field) -> Reading[int]:
+    """The PCI domain; kernels before 5.3 do not show it, and know but one."""
+    return Known(0, field.source) if field.missing else field.count()
 
 
 def _links(files: Mapping[str, File]) -> Mapping[tuple[int, int], str]:
