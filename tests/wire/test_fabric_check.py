@@ -38,7 +38,7 @@ if client:
     peer.recv(1)
 else:
     if device == "locked":
-        sys.stderr.write("Couldn't allocate MR: Cannot allocate memory\n")
+        sys.stderr.write("Couldn't allocate MR: Cannot allocate memory\\n")
         sys.exit(1)
     if device == "broken":
         sys.stderr.write("Couldn't get context for broken\\n")
