@@ -9,6 +9,7 @@ that would only teach people `--skip-checks`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -35,7 +36,7 @@ def refuse_unknown_names(policy: CheckPolicy, checks: Iterable[str], pins: Itera
 
     `checks` are the ids that there are, `pins` the names that can be pinned.
     """
-    problems = tuple(_misspelt(policy, tuple(checks), tuple(pins)))
+    problems = tuple(str(each) for each in misspelt(policy, tuple(checks), tuple(pins)))
     if problems:
         raise InventoryError(
             "the inventory's `checks` name what does not exist",
@@ -44,16 +45,29 @@ def refuse_unknown_names(policy: CheckPolicy, checks: Iterable[str], pins: Itera
         )
 
 
-def _misspelt(policy: CheckPolicy, checks: tuple[str, ...], pins: tuple[str, ...]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Misspelt:
+    """A rule about something that does not exist: its place in the inventory, and what was probably meant."""
+
+    loc: tuple[str, ...]
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.loc[:2])}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+def misspelt(policy: CheckPolicy, checks: tuple[str, ...], pins: tuple[str, ...]) -> Iterator[Misspelt]:
+    """Patterns that match no check, and pins of nothing."""
     for section, patterns in (("unknown", policy.unknown), ("severity", policy.severity)):
         for pattern in patterns:
             if not any(fnmatchcase(check, pattern) for check in checks):
-                yield f"checks.{section}: no check matches {pattern!r}{_near(pattern, checks)}"
+                yield Misspelt(("checks", section, pattern), f"no check matches {pattern!r}", _near(pattern, checks))
     for name in policy.pinned:
         if name not in pins:
-            yield f"checks.pinned: {name!r} cannot be pinned{_near(name, pins)}"
+            yield Misspelt(("checks", "pinned", name), f"{name!r} cannot be pinned", _near(name, pins))
 
 
 def _near(name: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -17,6 +17,7 @@ from pdctl.cli.json_line import say_json
 from pdctl.cli.session import change, read
 from pdctl.control.check import Checked, check, replay, save_all
 from pdctl.control.check_deeper import Deeper, check_deeper
+from pdctl.control.check_rules import refuse_misspelt_rules
 from pdctl.control.check_scope import nodes_in
 from pdctl.control.fix import fix
 from pdctl.control.fix import fixes as planned_fixes
@@ -68,13 +69,15 @@ def command(
     if replay_from is not None:
         if save_to is not None or fixes or fabric or floors:
             raise UsageError("a replay asks no node: it can save, test and fix nothing", hint="leave --replay out")
-        _, deployment = read_deployment(options.inventory)
+        inventory, deployment = read_deployment(options.inventory)
+        refuse_misspelt_rules(inventory, deployment.checks)
         replayed = replay(deployment, replay_from, scope=_scope(deployment, selectors))
         _write_html(html_to, deployment, replayed)
         return _show(options, deployment, replayed)
 
     async def collected(opened: Opened) -> Checked:
         deployment = opened.deployment
+        refuse_misspelt_rules(opened.inventory, deployment.checks)
         scope = _scope(deployment, selectors)
         with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
             checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)

@@ -8,6 +8,7 @@ from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.control.opened import read_deployment
 from pdctl.engines.shapes import refusals
+from pdctl.model.check_policy import CheckPolicy
 
 
 @click.command("validate")
@@ -23,7 +24,11 @@ def command(options: Globals, files: tuple[str, ...]) -> int:
     code = 0
     for path in [Path(name) for name in files] or [options.inventory]:
         try:
-            _, deployment = read_deployment(path)
+            inventory, deployment = read_deployment(path)
+            if deployment.checks != CheckPolicy():  # else the checks need not be read
+                from pdctl.control.check_rules import refuse_misspelt_rules
+
+                refuse_misspelt_rules(inventory, deployment.checks)
         except InventoryError as error:
             code = show_failure(error, options)
             continue
