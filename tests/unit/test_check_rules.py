@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pdctl.control.admission import gates
 from pdctl.control.check_rules import refuse_misspelt_rules
 from pdctl.control.check_scope import registry_for
-from pdctl.control.gate import gates
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.inventory.problems import InvalidInventory
