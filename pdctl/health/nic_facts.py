@@ -17,6 +17,7 @@ from pdctl.health.nic_qos_facts import DeviceQos, device_qos
 from pdctl.health.nic_rails import Affinity, affinities
 from pdctl.health.nic_sysfs import ROOT, Sysfs, device
 from pdctl.health.outputs import output
+from pdctl.health.parse.files import file_field
 from pdctl.health.parse.ip_link import NetworkLink, ip_links
 from pdctl.health.parse.ip_route import Route, Rule, default_device, ip_routes, ip_rules
 from pdctl.model.reading import Known, Reading, Unknown
@@ -31,8 +32,8 @@ class NicFacts:
     """One node's adapters, by device name in the kernel's order of names, which is no order of rails.
 
     `devices` is unknown where sysfs could not be listed. `addresses` are all network devices by name. `affinity` is
-    each device's nearest GPU. `management`: the network device of the default route. `userspace`: the devices that
-    libibverbs shows.
+    each device's nearest GPU, of `gpus` in all. `management`: the network device of the default route. `userspace`: the
+    devices that libibverbs shows.
     """
 
     devices: Reading[tuple[RdmaDevice, ...]]
@@ -41,6 +42,7 @@ class NicFacts:
     rules: Reading[tuple[Rule, ...]]
     management: Reading[str]
     affinity: Mapping[str, Reading[Affinity]]
+    gpus: int
     qos: Mapping[str, DeviceQos]
     versions: NicVersions
     userspace: Reading[frozenset[str]]
@@ -87,13 +89,18 @@ def nic_facts(envelope: Envelope) -> NicFacts:
         routes=routes,
         rules=_read(envelope, "ip.rule", ip_rules),
         management=_management(routes),
-        affinity=affinities(found, gpus),
+        affinity=affinities(found, gpus, {bdf: _numa(envelope, bdf) for bdf in gpus}),
+        gpus=len(gpus),
         qos=device_qos(envelope, found),
         versions=nic_versions(envelope, found),
         userspace=_userspace(envelope, views),
         disagreements=tuple(disagreements(found, views)),
         counters=counted(envelope, found),
     )
+
+
+def _numa(envelope: Envelope, gpu: str) -> Reading[int]:
+    return file_field(envelope.files, f"{GPU_LINKS}{gpu}/numa_node").count()
 
 
 def _devices(envelope: Envelope, found: tuple[RdmaDevice, ...]) -> Reading[tuple[RdmaDevice, ...]]:

@@ -16,18 +16,22 @@ from pdctl.model.reading import Known, Reading, Unknown
 
 @dataclass(frozen=True, slots=True)
 class Affinity:
-    """A NIC's GPU. `gpu` is its index, counted by PCI address as amd-smi does; `shared_switch`: below one root port."""
+    """A NIC's GPU. `gpu` is its index, counted by PCI address as amd-smi does. `shared_switch`: both are below one root
+    port; else they are on one NUMA node, and the pairing is by order of PCI addresses."""
 
     gpu: int
     gpu_bdf: str
     shared_switch: bool
 
 
-def affinities(devices: Iterable[RdmaDevice], gpus: Mapping[str, str]) -> dict[str, Reading[Affinity]]:
+def affinities(
+    devices: Iterable[RdmaDevice], gpus: Mapping[str, str], numa: Mapping[str, Reading[int]]
+) -> dict[str, Reading[Affinity]]:
     """Each device's GPU, every GPU given once, nearest pairs first.
 
     Args:
         gpus: GPUs' sysfs paths by PCI address.
+        numa: their NUMA nodes, for NICs that share no switch with any of them.
     """
     devices = tuple(devices)
     ordered = sorted(gpus)
@@ -43,6 +47,15 @@ def affinities(devices: Iterable[RdmaDevice], gpus: Mapping[str, str]) -> dict[s
         if name not in found and index not in taken and -nearness > 1:
             found[name] = Known(Affinity(index, ordered[index], True), "PCI paths of sysfs")
             taken.add(index)
+    for device in sorted(devices, key=lambda device: device.bdf):
+        if device.name in found or not isinstance(device.numa, Known):
+            continue
+        beside = [
+            index for index, bdf in enumerate(ordered) if index not in taken and _same(numa.get(bdf), device.numa.value)
+        ]
+        if beside:
+            found[device.name] = Known(Affinity(beside[0], ordered[beside[0]], False), "NUMA nodes of sysfs")
+            taken.add(beside[0])
     for device in devices:
         if device.name not in found:
             found[device.name] = _why(device, ordered)
@@ -90,7 +103,13 @@ def _shared(one: str, other: str) -> int:
     return max(0, count - len(["", "sys", "devices"]))
 
 
+def _same(numa: Reading[int] | None, node: int) -> bool:
+    return isinstance(numa, Known) and numa.value == node
+
+
 def _why(device: RdmaDevice, gpus: Sequence[str]) -> Unknown:
     if not device.path:
         return Unknown("sysfs does not tell where it sits", "PCI paths of sysfs")
-    return Unknown("no GPU shares a PCIe switch with it" if gpus else "no GPU was found", "PCI paths of sysfs")
+    return Unknown(
+        "no GPU shares a PCIe switch or NUMA node with it" if gpus else "no GPU was found", "PCI paths of sysfs"
+    )

@@ -249,6 +249,20 @@ def test_addresses_that_do_not_follow_the_gpus() -> None:
     assert ("nic.rail_order", "", "fail", "warn") in said(findings(envelope))
 
 
+def test_a_gpu_that_is_missing_is_no_fault_of_its_nic() -> None:
+    lost = {path: to for path, to in healthy().links.items() if not path.endswith("/0000:5f:00.0")}
+    assert findings(changed(healthy(), links=lost)) == []
+
+
+def test_a_nic_that_sits_elsewhere_has_the_gpu_of_its_numa_node_or_none() -> None:
+    elsewhere = {**healthy().links, f"{IB}/mlx5_3/device": "/sys/devices/pci0000:f0/0000:f0:01.0/0000:60:00.0"}
+    assert passed(changed(healthy(), links=elsewhere), "nic.affinity")
+    far = changed(healthy(), links=elsewhere, files={f"{IB}/mlx5_3/device/numa_node": "1\n"})
+    assert ("nic.affinity", "mlx5_3", "fail", "warn") in said(findings(far))
+    untold = changed(healthy(), links=elsewhere, files={f"{IB}/mlx5_3/device/numa_node": "-1\n"})
+    assert ("nic.affinity", "mlx5_3", "unknown", "warn") in said(findings(untold))
+
+
 def test_a_rail_without_an_address() -> None:
     links = [link for link in json.loads(healthy().items["ip.addr"].stdout) if link["ifname"] != "rdma2"]
     links.append({"ifname": "rdma2", "operstate": "UP", "mtu": 9000})

@@ -87,19 +87,31 @@ def _read_request(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 def _affinity(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
     devices = fabric(facts, expected)
-    if len(devices) < expected.spec.gpus:
-        return  # several GPUs share a NIC by design
+    if len(devices) < expected.spec.gpus or facts.nic.gpus < expected.spec.gpus:
+        return  # several GPUs share a NIC by design, or a GPU is missing, of which `gpu.count` speaks
     for device in devices:
-        yield word_on(
-            facts.nic.affinity.get(device.name, Unknown("its PCI path is not known")),
-            lambda near: near.shared_switch,
-            expected="one GPU below the same PCIe switch",
-            show=lambda near: f"gpu{near.gpu} ({near.gpu_bdf})",
-            device=device.name,
-            gpus=(),
-            fix="lspci -tv   # which slots share a switch; move the card",
-            why="its traffic crosses the CPU's root complexes",
-        )
+        near = facts.nic.affinity.get(device.name)
+        if isinstance(near, Known):
+            how = "PCIe switch" if near.value.shared_switch else "NUMA node"
+            shown = f"gpu{near.value.gpu} ({near.value.gpu_bdf}) at the same {how}"
+            yield Word(Verdict.PASS, shown, _BESIDE, device.name, (), (Evidence(near.source, shown),))
+        elif not device.path or isinstance(device.numa, Unknown):
+            why = device.numa.reason if isinstance(device.numa, Unknown) else "sysfs does not tell where it sits"
+            yield Word(Verdict.UNKNOWN, "unknown", _BESIDE, device.name, (), (Evidence("links"),), why=why)
+        else:
+            yield Word(
+                Verdict.FAIL,
+                f"no GPU at its PCIe switch or on NUMA node {device.numa.value} is left for it",
+                _BESIDE,
+                device.name,
+                (),
+                (Evidence("links", device.path),),
+                fix="lspci -tv   # which slots share a switch; move the card",
+                why="its traffic crosses the CPU's root complexes",
+            )
+
+
+_BESIDE = "a GPU of its own at the same PCIe switch or NUMA node"
 
 
 def _peer_memory(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
