@@ -100,8 +100,7 @@ class Field:
 
     def count(self) -> Reading[int]:
         """A count: a whole number from 0 on, as a number or as its digits; {"value": n} too."""
-        inner = as_object(self.value)
-        value = inner.get("value") if "value" in inner else self.value
+        value = self.value["value"] if isinstance(self.value, dict) and "value" in self.value else self.value
         if isinstance(value, str) and (digits := value.strip()).isdigit() and digits.isascii() and len(digits) <= 20:
             value = int(digits)
         if isinstance(value, float) and value.is_integer():

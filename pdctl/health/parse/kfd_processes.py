@@ -29,7 +29,7 @@ def parse_kfd_processes(files: Mapping[str, File]) -> tuple[KfdProcess, ...]:
     """By pid. What ended between two reads has files that no longer exist, and holds nothing."""
     found: dict[int, dict[int, Reading[int]]] = {}
     for path, file in files.items():
-        if (match := _FILE.match(path)) and file.error not in {"ENOENT", "ESRCH"}:
+        if path.startswith(PROC) and (match := _FILE.match(path)) and file.error not in {"ENOENT", "ESRCH"}:
             held = found.setdefault(int(match[1]), {})
             if match[2]:
                 held[int(match[2])] = file_field(files, path).count()

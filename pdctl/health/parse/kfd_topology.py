@@ -44,6 +44,7 @@ class KfdTopology:
 
 def parse_kfd_topology(files: Mapping[str, File]) -> KfdTopology:
     """From the `properties` files below `NODES`."""
+    files = {path: file for path, file in files.items() if path.startswith(NODES)}
     nodes = sorted(int(match[1]) for path in files if (match := _NODE.match(path)))
     if not nodes:
         return KfdTopology(Unknown(f"{NODES} has no nodes: the driver is not there, or not set up", NODES), {})
