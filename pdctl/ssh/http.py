@@ -15,10 +15,13 @@ import httpcore
 import httpx
 
 from pdctl.errors import NodeError
+from pdctl.ssh.known_loop import assume_asyncio
 from pdctl.ssh.ports import ByteReader, ByteWriter, Shell
 
 DEFAULT_TIMEOUT_S = 10.0
 _MAX_CONNECTIONS = 64
+
+assume_asyncio()
 
 
 def shell_http_client(
