@@ -188,7 +188,6 @@ NIC_COMMANDS = (
     ),
     Command("nicctl.card", ("nicctl", "show", "card", "-j"), as_root=True),
     Command("nicctl.port", ("nicctl", "show", "port", "-j"), as_root=True),
-    Command("nicctl.port-statistics", ("nicctl", "show", "port", "statistics", "-j"), as_root=True),
     Command("nicctl.qos", ("nicctl", "show", "qos"), as_root=True),
     Command("nicctl.dcqcn", ("nicctl", "show", "dcqcn"), as_root=True),
     Command("lspci", ("lspci", "-D", "-nn")),

@@ -17,6 +17,7 @@ from pdctl.health.nic_sysfs import NET, ROOT
 from pdctl.health.outputs import output
 from pdctl.health.parse.ethtool import ethtool_statistics
 from pdctl.health.parse.files import file_field, text_field
+from pdctl.health.parse.nicctl import nicctl_cards, nicctl_ports
 from pdctl.model.reading import Known
 
 ERRORS: Final[Mapping[Vendor, tuple[str, ...]]] = {
@@ -47,6 +48,9 @@ CONGESTION: Final[Mapping[Vendor, tuple[str, ...]]] = {
 
 LINK_DOWNED: Final = "link_downed"
 CARRIER_CHANGES: Final = "carrier_changes"
+LINK_DOWN_EVENTS: Final = "number_of_link_down_events"
+"""What an AMD card itself counts since its own boot (`nicctl show port`), which a reboot of the node does not reset."""
+
 DISCARDS: Final = re.compile(r"(?:rx|tx)_(?:prio[0-7]_)?discards(?:_phy)?|rx_prio[0-7]_cong_discard|frames_rx_dropped")
 """Packets that the port itself threw away, in `ethtool -S`: on a lossless priority there should be none."""
 
@@ -68,6 +72,7 @@ def counted(envelope: Envelope, devices: Iterable[RdmaDevice]) -> tuple[Counted,
         if isinstance(device.netdev, Known):
             found += _counted(envelope, f"{NET}/{device.netdev.value}/{CARRIER_CHANGES}", device, CARRIER_CHANGES)
             found += _discards(envelope, device, device.netdev.value)
+    found += _link_downs(envelope, by_name.values())
     return tuple(found)
 
 
@@ -95,3 +100,20 @@ def _discards(envelope: Envelope, device: RdmaDevice, netdev: str) -> Iterator[C
     for name, value in read.value.items():
         if DISCARDS.fullmatch(name) and isinstance(value, Known):
             yield Counted(CounterId(device.name, name, device.identity), (value.value,), item)
+
+
+def _link_downs(envelope: Envelope, devices: Iterable[RdmaDevice]) -> Iterator[Counted]:
+    """Of AMD's cards: ports are told by a card's id, cards by the PCI address of their Ethernet function."""
+    cards, ports = output(envelope, "nicctl.card"), output(envelope, "nicctl.port")
+    if not isinstance(cards, Known) or not isinstance(ports, Known):
+        return
+    known, read = nicctl_cards(cards.value), nicctl_ports(ports.value)
+    if not isinstance(known, Known) or not isinstance(read, Known):
+        return
+    by_address = {device.bdf: device for device in devices if device.bdf}
+    by_card = {card.id: by_address.get(card.bdf.value) for card in known.value if isinstance(card.bdf, Known)}
+    for port in read.value:
+        device = by_card.get(port.card)
+        if device is not None and isinstance(port.link_downs, Known):
+            identity = CounterId(device.name, LINK_DOWN_EVENTS, device.identity)
+            yield Counted(identity, (port.link_downs.value,), "nicctl.port")

@@ -78,6 +78,15 @@ def test_nicctl_that_prints_nothing_with_status_0_is_unknown_and_applies() -> No
     assert isinstance(qos.qos, Unknown)
 
 
+def test_a_card_counts_its_own_link_downs() -> None:
+    card = f'{{"nic": [{{"id": "4242", "eth_bdf": "{BDF}"}}]}}'
+    status = '"status": {"operational_status": "UP", "number_of_link_down_events": "11"}'
+    port = f'{{"nic": [{{"id": "4242", "port": [{{"spec": {{"id": "p1"}}, {status}}}]}}]}}'
+    facts = nic_facts(changed(healthy(), outputs={"nicctl.card": card, "nicctl.port": port}))
+    (counted,) = [each for each in facts.counters if each.id.counter == "number_of_link_down_events"]
+    assert (counted.id.device, counted.values) == ("mlx5_0", (11,))
+
+
 def test_the_firmware_that_runs_on_a_card_is_its_tools_word() -> None:
     card = f'{{"nic": [{{"id": "4242", "eth_bdf": "{BDF}", "firmware_version": "1.117.1-a-7"}}]}}'
     facts = nic_facts(changed(healthy(), files={f"{IB}/device/vendor": "0x1dd8\n"}, outputs={"nicctl.card": card}))

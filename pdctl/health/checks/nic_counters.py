@@ -9,7 +9,7 @@ from pdctl.health.counters import Gain
 from pdctl.health.expectations import Expectations
 from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Evidence, Severity, Verdict
-from pdctl.health.nic_counters import CARRIER_CHANGES, CONGESTION, DISCARDS, ERRORS, LINK_DOWNED
+from pdctl.health.nic_counters import CARRIER_CHANGES, CONGESTION, DISCARDS, ERRORS, LINK_DOWN_EVENTS, LINK_DOWNED
 from pdctl.health.nic_device import RdmaDevice, Vendor
 from pdctl.health.nic_scope import fabric, gpus_of, listed
 from pdctl.health.nic_sysfs import ROOT
@@ -34,14 +34,18 @@ def _errors(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 
 def _flaps(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
-    """Only mlx5 counts links that went down as InfiniBand does; every driver counts changes of the carrier."""
+    """Only mlx5 counts links that went down as InfiniBand does, AMD's cards do it by themselves; every driver counts
+    changes of the carrier."""
     for device in fabric(facts, expected):
         known = isinstance(device.vendor, Known) and device.vendor.value is Vendor.NVIDIA
+        names = (LINK_DOWNED, CARRIER_CHANGES) if known else (CARRIER_CHANGES,)
+        if isinstance(facts.gains.of(device.name, LINK_DOWN_EVENTS), Known):
+            names = (*names, LINK_DOWN_EVENTS)  # one look per check: from the second one on
         yield _word(
             facts,
             expected,
             device,
-            (LINK_DOWNED, CARRIER_CHANGES) if known else (CARRIER_CHANGES,),
+            names,
             "the link stayed up",
             fix="dmesg | grep -i 'link'; reseat or change the cable, look at the switch port's log",
             why="a link that went down once mostly does so again, and cuts every transfer on it",
