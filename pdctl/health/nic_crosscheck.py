@@ -99,7 +99,8 @@ def _device(device: RdmaDevice, views: ToolViews) -> Iterator[Disagreement]:
         own["rate in Gb/s"] = port.rate_gbps
     for what, reading in own.items():
         if isinstance(reading, Known):
-            others = [each for each in said.get(what, ()) if isinstance(each, Known) and each.value != reading.value]
+            same = (reading.value, device.master) if what == "network device" else (reading.value,)  # a bond's name too
+            others = [each for each in said.get(what, ()) if isinstance(each, Known) and each.value not in same]
             if others:
                 shown = tuple((each.source, str(each.value)) for each in (reading, *others))
                 yield Disagreement(device.name, what, shown)

@@ -162,7 +162,10 @@ def test_a_rail_in_a_bond_has_the_bonds_address() -> None:
             {"ifname": "bond0", "addr_info": [{"family": "inet", "local": "10.9.0.1", "prefixlen": 24}]},
         ]
     )
-    device = devices(nic_facts(changed(healthy(), outputs={"ip.addr": text})))["mlx5_0"]
+    link = healthy().items["rdma.link"].stdout.replace('"rdma0"', '"bond0"')
+    facts = nic_facts(changed(healthy(), outputs={"ip.addr": text, "rdma.link": link}))
+    device = devices(facts)["mlx5_0"]
+    assert facts.disagreements == ()
     assert (device.master, device.ipv4) == ("bond0", (IPv4Interface("10.9.0.1/24"),))
 
 
