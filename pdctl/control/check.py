@@ -17,6 +17,7 @@ from pdctl.control.observe import observe
 from pdctl.control.without_gc import without_gc
 from pdctl.errors import UsageError
 from pdctl.health.check import Fleet
+from pdctl.health.collection import Profile
 from pdctl.health.envelope import Envelope
 from pdctl.health.expectations import Situation
 from pdctl.health.fleet import fleet_of
@@ -50,26 +51,30 @@ async def check(
     observed: Observed | None = None,
     records: HealthRecords | None = None,
     arrived: Arrived = lambda node, answer: None,
+    only_reach: bool = False,
 ) -> Checked:
-    """T1 of the nodes that hold a slot in `scope` (None: all). `observed`: what runs, where the caller has just looked.
+    """T1 of the nodes that hold a slot in `scope` (None: all); `only_reach`: T0. `observed`: what runs, where the
+    caller has just looked.
 
     Raises InventoryError where the inventory names a check that does not exist; what a node does raises nothing.
     """
     deployment, clock = cluster.deployment, cluster.clock
-    registry = registry_for(deployment)
+    registry = registry_for(deployment).reach() if only_reach else registry_for(deployment)
+    profile = Profile.REACH if only_reach else Profile.FULL
     began = clock.monotonic()
     nodes = nodes_in(deployment, scope)
     with without_gc():
         looked, answers = await asyncio.gather(
             _given(observed) if observed is not None else observe(cluster, nodes),
-            collect_nodes(deployment, cluster.shells, clock, nodes, arrived=arrived),
+            collect_nodes(deployment, cluster.shells, clock, nodes, profile=profile, arrived=arrived),
         )
     situation = situation_of(deployment, looked, scope)
     envelopes = {name: answer for name, answer in answers.items() if isinstance(answer, Envelope)}
     troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Trouble)}
     memory = records or MemoryRecords()
     fleet, report = _judged(deployment, registry, envelopes, situation, troubles, memory)
-    _remember(memory, fleet)
+    if not only_reach:
+        _remember(memory, fleet)
     saved = {name: _saved(envelope, situation, name) for name, envelope in envelopes.items()}
     return Checked(report, fleet, saved, clock.monotonic() - began)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pdctl.health import fabric_verdict, floors, launch_facts, memory_budget, pace
-from pdctl.health.check import Check, Figure, FleetCheck, Trait
+from pdctl.health.check import Check, Figure, FleetCheck, Tier, Trait
 from pdctl.health.checks import (
     gpu_condition,
     gpu_driver,
@@ -42,6 +42,13 @@ class Registry:
         """Every id, in order, those of checks on request too; more than once if two checks share it."""
         groups = (self.checks, self.fleet, self.traits, self.figures)
         return (*(each.id for group in groups for each in group), *ON_REQUEST)
+
+    def reach(self) -> Registry:
+        """T0 alone: can the nodes be asked."""
+        return Registry(
+            checks=tuple(check for check in self.checks if check.tier is Tier.T0),
+            fleet=tuple(check for check in self.fleet if check.tier is Tier.T0),
+        )
 
     def pins(self) -> tuple[str, ...]:
         """What the inventory can pin (`checks.pinned`)."""

@@ -59,6 +59,12 @@ def test_what_sudo_refused_is_said_with_the_remedy() -> None:
     assert "dmesg" in finding.why and "ops" in finding.why
 
 
+def test_a_login_without_sudo_is_said_even_where_nothing_else_was_asked() -> None:
+    denied = Item(argv=("sudo", "-n", "true"), status=1, stderr="sudo: a password is required\n")
+    (finding,) = found(sudo=denied, df=item("df"))
+    assert (finding.check, finding.evidence[0].excerpt) == ("reach.root", "sudo: a password is required")
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [

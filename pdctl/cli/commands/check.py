@@ -39,7 +39,11 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.option("--replay", "replay_from", type=DIRECTORY, help="Judge what was kept there; touches no network.")
 @click.option("--html", "html_to", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to hand on.")
 @click.option(
-    "--tier", type=click.IntRange(1, 3), default=1, show_default=True, help="2: with --fabric; 3: with --floors too."
+    "--tier",
+    type=click.IntRange(0, 3),
+    default=1,
+    show_default=True,
+    help="0: only whether nodes can be asked; 2: with --fabric; 3: with --floors too.",
 )
 @click.option("--fabric", is_flag=True, help="Test the rails that KV will move over too: pings, RDMA, bandwidth.")
 @click.option("--floors", is_flag=True, help="Measure idle GPUs too: matrix products, HBM, all-reduce; takes minutes.")
@@ -80,7 +84,9 @@ def command(
         refuse_misspelt_rules(opened.inventory, deployment.checks)
         scope = _scope(deployment, selectors)
         with progress(options, nodes_in(deployment, scope), deployment.cluster) as arrived:
-            checked = await check(opened.cluster, scope=scope, records=opened.health, arrived=arrived)
+            checked = await check(
+                opened.cluster, scope=scope, records=opened.health, arrived=arrived, only_reach=tier == 0
+            )
         if fabric or floors:
             deeper = Deeper(fabric, floors, scope)
             report = await check_deeper(opened.cluster, checked.fleet, deeper, tested=said(options, deployment.cluster))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pdctl.health.check import Check, Trait, Word, word_on
+from pdctl.health.check import Check, Tier, Trait, Word, word_on
 from pdctl.health.expectations import Expectations
 from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Evidence, Severity, Verdict
@@ -127,7 +127,7 @@ def _image_id(facts: NodeFacts) -> Mapping[str, Reading[str]]:
 CHECKS = (
     Check("host.ram", "enough free RAM", Severity.WARN, ("/proc/meminfo",), _ram),
     Check("host.shm", "enough shared memory", Severity.BLOCK, ("df",), _shm),
-    Check("host.disk", "room on file systems", Severity.WARN, ("df", "df.*"), _disk),
+    Check("host.disk", "room on file systems", Severity.WARN, ("df", "df.*"), _disk, tier=Tier.T0),
     Check("host.model", "the model is there", Severity.BLOCK, ("model.stat",), _model),
     Check("host.image", "the image is there", Severity.BLOCK, ("docker.image",), _image),
 )

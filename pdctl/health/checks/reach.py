@@ -61,7 +61,11 @@ def _hung(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
 
 
 def _root(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
-    refused = {name: item.refused for name, item in facts.envelope.items.items() if item.refused.startswith("sudo")}
+    envelope = facts.envelope
+    refused = {name: item.refused for name, item in envelope.items.items() if item.refused.startswith("sudo")}
+    asked = envelope.items.get("sudo")
+    if asked is not None and asked.status != 0 and envelope.user != "root":
+        refused.setdefault("sudo", asked.stderr.strip() or asked.refused or f"sudo -n ended with {asked.status}")
     if not refused:
         yield Word(Verdict.PASS, "what needs root ran as root", "root where it is needed")
         return
@@ -72,7 +76,7 @@ def _root(facts: NodeFacts, expected: Expectations) -> Iterator[Word]:
         "root where it is needed",
         evidence=(Evidence(name, why),),
         fix="allow the login `sudo -n` for these tools, or connect as root",
-        why=f"they ran as {facts.envelope.user or 'the login'} and may have told less: {', '.join(sorted(refused))}",
+        why=f"they ran as {envelope.user or 'the login'} and may have told less: {', '.join(sorted(refused))}",
     )
 
 
