@@ -23,8 +23,10 @@ def root() -> Path | None:
 def read(name: str) -> str:
     """The text of one output ("amd-smi/version-7.0.2.json"); skips the test where it is not there."""
     directory = root()
-    if directory is None or not (directory / name).is_file():
-        pytest.skip(f"no real tool output {name}: PDCTL_TOOL_OUTPUTS names no directory that has it")
+    if directory is None:
+        pytest.skip("no real tool outputs: PDCTL_TOOL_OUTPUTS names no directory that has them")
+    if not (directory / name).is_file():
+        pytest.skip(f"{name} is not among the real tool outputs of {directory}")
     return (directory / name).read_text(encoding="utf-8", errors="replace")
 
 
