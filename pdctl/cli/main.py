@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "show what runs, what is registered, and what died of what",
     "watch": "live figures of pools and instances: latency, load, KV transfer, alerts",
     "canary": "send a tiny request through every prefill x decode pair",
+    "export": "write what a Prometheus and a Grafana need to know of the cluster",
     "replay": "show a recording of `watch --record`",
     "logs": "show the logs of instances, the router or the registrar",
     "restart": "relaunch instances, one of a role at a time",

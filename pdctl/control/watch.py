@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
+
+import httpx
 
 from pdctl.control.admission import has_hardware
 from pdctl.control.canaries import Canaries
@@ -26,22 +28,25 @@ from pdctl.model.figure import Figure
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
 from pdctl.model.role import Connector, Role
-from pdctl.model.snapshot import Alert, Snapshot, Vital
+from pdctl.model.snapshot import Alert, Snapshot, Source, Vital
 from pdctl.routers.ports import planned_ports
 from pdctl.telemetry.alerts import AlertBook, Change
 from pdctl.telemetry.bottleneck import bottleneck
 from pdctl.telemetry.builder import ROUTER_TARGET, SnapshotBuilder
+from pdctl.telemetry.direct import DirectScraper
 from pdctl.telemetry.families import ENGINE_FAMILIES, ROUTER, scraped_names
 from pdctl.telemetry.kv_bytes import KvShape
 from pdctl.telemetry.node_feed import Heard
 from pdctl.telemetry.node_stream import NodeStream, Order
 from pdctl.telemetry.pairs import gap_s
+from pdctl.telemetry.prometheus import PrometheusError, PrometheusSource
 from pdctl.telemetry.router import RouterSight
 
 LOOK_S: Final = 30.0
 LOOK_AGAIN_S: Final = 3.0
 """How often the units are looked at: every half minute; sooner where an engine fell silent, but not more often."""
 MEMBERS_S: Final = 2.0
+PROMETHEUS_S: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -57,6 +62,7 @@ class Watch:
     streams: dict[str, NodeStream] = field(default_factory=dict)
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
     canaries: Canaries | None = None
+    direct: DirectScraper | None = None
     latest: Snapshot | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
@@ -91,11 +97,29 @@ class Watch:
         if self.canaries is not None:
             self.canaries.see(observed)
         names = scraped_names(ENGINE_FAMILIES + ROUTER)
-        targets = metrics_targets(deployment, observed)
+        engines = metrics_targets(deployment, observed)
+        through_ssh = deployment.telemetry.source == "ssh"
+        targets = engines if through_ssh else {node: {} for node in deployment.nodes}
         targets[deployment.router.node][ROUTER_TARGET] = ("127.0.0.1", planned_ports(deployment).metrics, "/metrics")
+        if self.direct is not None:
+            self.direct.order(engines)
         for node, stream in self.streams.items():
             stream.order(Order(self.interval_s, names, targets[node]))
         return observed
+
+    async def keep_reading(self, source: PrometheusSource) -> None:
+        """What the operator's Prometheus has seen since; where it does not answer, engines grow stale and say why."""
+        while True:
+            try:
+                scrapes = await source.read(self.wall())
+            except PrometheusError as error:
+                for node in self.streams:
+                    self.builder.unreachable(node, str(error))
+            else:
+                now_s = self.cluster.clock.monotonic()
+                for node, heard, age_s in scrapes:
+                    self.builder.hear(node, heard, now_s - age_s)
+            await self.cluster.clock.sleep(self.interval_s)
 
     def hear(self, node: str, heard: Heard) -> None:
         """What a node's stream brought."""
@@ -162,9 +186,21 @@ async def watching(
     }
     if canaries and mode is not None:
         watch.canaries = Canaries(cluster)
-    await watch.look()
     async with contextlib.AsyncExitStack() as stack:
-        loops = [stream.run() for stream in watch.streams.values()]
+        loops: list[Coroutine[Any, Any, None]] = []
+        if deployment.telemetry.source == "direct":
+            watch.direct = DirectScraper(
+                interval_s, scraped_names(ENGINE_FAMILIES), watch.hear, cluster.clock.monotonic
+            )
+            stack.push_async_callback(watch.direct.close)
+        elif deployment.telemetry.source == "prometheus":
+            builder.source = Source.PROMETHEUS
+            client = await stack.enter_async_context(httpx.AsyncClient(timeout=PROMETHEUS_S, trust_env=False))
+            names = scraped_names(ENGINE_FAMILIES)
+            source = PrometheusSource(client, deployment.telemetry.url, deployment.cluster, names)
+            loops.append(watch.keep_reading(source))
+        await watch.look()
+        loops += [stream.run() for stream in watch.streams.values()]
         loops += [watch.keep_looking(), watch.keep_asking_members()]
         if has_hardware(deployment):
             loops.append(watch.keep_checking())

@@ -31,6 +31,7 @@ from pdctl.model.deployment import (
     Slo,
     Slot,
     SshSettings,
+    TelemetrySpec,
 )
 
 
@@ -60,6 +61,7 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         state_dir=spec.state_dir,
         docker=DockerSpec(spec.docker.host_rdma, spec.docker.mounts),
         checks=_checks(spec),
+        telemetry=TelemetrySpec(spec.telemetry.source, spec.telemetry.url or ""),
     )
 
 

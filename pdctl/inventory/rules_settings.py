@@ -64,9 +64,24 @@ def secrets_have_one_source(context: Context) -> Iterator[Finding]:
             yield Finding(loc, f"{name} must not be set here: {_OWNED_ENV[name]}", "remove it", at_key=True)
 
 
+def telemetry_has_its_url(context: Context) -> Iterator[Finding]:
+    """A Prometheus to read from has an address, and nothing else has."""
+    telemetry = context.spec.telemetry
+    if telemetry.source == "prometheus" and not (telemetry.url or "").startswith(("http://", "https://")):
+        hint = "write `telemetry: {source: prometheus, url: http://prometheus.example:9090}`"
+        yield Finding(("telemetry",), "source prometheus needs the server's url", hint, at_key=True)
+    if telemetry.source != "prometheus" and telemetry.url is not None:
+        yield Finding(("telemetry", "url"), f"source {telemetry.source} reads from no server", "remove it", at_key=True)
+
+
 def _looks_secret(key: str) -> bool:
     words = key.upper().split("_")
     return not _SECRET_WORDS.isdisjoint(words) and words[-1] not in _NOT_SECRET_ENDINGS
 
 
-SETTINGS_RULES: tuple[Rule, ...] = (owned_variables, no_literal_secrets, secrets_have_one_source)
+SETTINGS_RULES: tuple[Rule, ...] = (
+    owned_variables,
+    no_literal_secrets,
+    secrets_have_one_source,
+    telemetry_has_its_url,
+)

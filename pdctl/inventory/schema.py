@@ -21,6 +21,7 @@ from pdctl.inventory.sections import (
     Section,
     SloSection,
     SshSection,
+    TelemetrySection,
 )
 from pdctl.model.role import Role
 
@@ -101,6 +102,7 @@ class InventorySpec(Section):
     pools: dict[Name, PoolSection] = Field(description="The pools, by name.")
     nodes: dict[Name, NodeSection] = Field(description="The nodes, by name.")
     budgets: BudgetsSection = Field(default_factory=BudgetsSection, description="Time budgets.")
+    telemetry: TelemetrySection = Field(default_factory=TelemetrySection, description="Where live figures come from.")
     checks: ChecksSection = Field(default_factory=ChecksSection, description="What is expected of healthy nodes.")
 
 

@@ -173,6 +173,16 @@ class ChecksSection(Section):
     )
 
 
+class TelemetrySection(Section):
+    """Where live figures come from."""
+
+    source: Literal["ssh", "direct", "prometheus"] = Field(
+        "ssh",
+        description="ssh: engines are scraped on their nodes; direct: straight from here; prometheus: read from one.",
+    )
+    url: Text | None = Field(None, description="The Prometheus server's address, for source prometheus.")
+
+
 class BudgetsSection(Section):
     """Time budgets. They must nest: settle < shutdown < stop < drain."""
 

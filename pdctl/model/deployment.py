@@ -198,6 +198,14 @@ class DockerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySpec:
+    """Where live figures come from: "ssh", "direct" or "prometheus" (at `url`)."""
+
+    source: str = "ssh"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One process group of an instance: what runs on one node."""
 
@@ -253,6 +261,7 @@ class Deployment:
     state_dir: str | None = None
     docker: DockerSpec = DockerSpec()
     checks: CheckPolicy = field(default_factory=CheckPolicy)
+    telemetry: TelemetrySpec = TelemetrySpec()
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises KeyError."""
