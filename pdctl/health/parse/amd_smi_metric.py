@@ -107,14 +107,17 @@ def _perf_level(field: Field) -> Reading[str]:
 
 
 def _xgmi_errors(field: Field) -> Reading[str]:
-    """ "none", "one" or "several". Of an object only what it counts is believed, not that it counts everything."""
-    inside = [part.count() for name, part in field.items() if name != "unit"]
-    if sum(value_or(count, 0) for count in inside):
+    """ "none", "one" or "several". An object counts errors beside traffic (`data_kb`)."""
+    errors = {name: part.count() for name, part in field.items() if "err" in name.lower()}
+    if sum(value_or(count, 0) for count in errors.values()):
         return Known("several", field.source)
+    if {"read_error_count", "write_error_count"} <= errors.keys():
+        clear = all(isinstance(count, Known) for count in errors.values())
+        return Known("none", field.source) if clear else field.unknown()
     number = field.count()
     if isinstance(number, Known):
         return Known(("none", "one", "several")[min(number.value, 2)], number.source)
-    word = field["value"].text() if inside else field.text()
+    word = field.text() if isinstance(field.value, str) else field["value"].text()
     said = value_or(word, "").upper().replace("_", " ")
     if "MULTIPLE" in said:
         return Known("several", field.source)

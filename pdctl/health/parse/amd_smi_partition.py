@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pdctl.health.parse.amd_smi_rows import rows
 from pdctl.health.parse.fields import Field
 from pdctl.health.parse.json_documents import Json, as_list, as_object, documents
-from pdctl.model.reading import Known, Reading
+from pdctl.model.reading import Known, Reading, Unknown
 
 SOURCE = "amd-smi partition"
 _ROW = re.compile(r"^(\d+) +(\S+) +(\S+) +\S+ +\S+ *$", re.MULTILINE)
@@ -37,7 +37,7 @@ def parse_partition(text: str) -> Mapping[int, Partition]:
         for record in _records(value):
             index = record.any_of("gpu_id", "gpu").count()
             if isinstance(index, Known):
-                found[index.value] = Partition(record["accelerator_type"].text(), record["memory"].text())
+                found[index.value] = Partition(_mode(record["accelerator_type"]), _mode(record["memory"]))
     return found or _from_blocks(text)
 
 
@@ -49,6 +49,12 @@ def _records(value: Json) -> Iterator[Field]:
     else:
         for inner in (*as_list(value), *record.values()):
             yield from _records(inner)
+
+
+def _mode(field: Field) -> Reading[str]:
+    """A star marks the current mode, where all that are possible are listed."""
+    word = field.text()
+    return word if isinstance(word, Unknown) else Known(word.value.rstrip("*"), word.source)
 
 
 def _from_blocks(text: str) -> Mapping[int, Partition]:
