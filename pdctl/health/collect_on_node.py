@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TICK_S = 0.05
 SENT_PLAIN_BYTES = 16 << 10
 MOST_DEVICES = 64  # that one command is run for
+NEVER_ROOT = ("not in the sudoers", "may not run sudo", "not found")
 
 
 class Collecting:
@@ -39,6 +40,7 @@ class Collecting:
         self.end = self.began + order["deadline_s"]
         self.env = environment(order["path"])
         self.is_root = os.geteuid() == 0
+        self.no_root = ""  # why sudo need not be asked again: it may write a mail for every time
         self.waiting = list(self._expanded())
         self.running = []  # type: list[Tool]
         self.items = {}  # type: dict[str, Facts]
@@ -92,7 +94,8 @@ class Collecting:
             self.waiting.remove(command)
             if first and self.has_data[first]:
                 continue
-            self._start(Tool(command, self.env, command["as_root"] and not self.is_root))
+            as_root = command["as_root"] and not self.is_root
+            self._start(Tool(command, self.env, as_root and not self.no_root, self.no_root if as_root else ""))
 
     def _runs(self, name: str) -> bool:
         return any(tool.command["id"] == name for tool in self.running)
@@ -109,6 +112,8 @@ class Collecting:
         self.running.remove(tool)
         refused = tool.refused_root()
         if refused:
+            if any(sign in refused for sign in NEVER_ROOT):
+                self.no_root = refused
             self._start(Tool(tool.command, self.env, False, refused))
             return
         name = tool.command["id"]

@@ -171,9 +171,13 @@ def expanded(tree: Tree, patterns: "Iterator[str]", skip: "set[str]", mark: Mark
         if len(found) > MOST_MATCHES:
             lines.add("missing", "%d of %s" % (len(found) - MOST_MATCHES, pattern))
         for path in found[:MOST_MATCHES]:
-            if path not in skip:
-                skip.add(path)
+            if path in skip:
+                continue
+            skip.add(path)
+            if path.isprintable():
                 yield path
+            else:  # no name that a kernel gives; it would not be text on the way
+                lines.add("missing", "a file with an odd name: %s" % ascii(path))
 
 
 def sampled_files(order: "Facts", tree: Tree, skip: "set[str]", mark: Mark, lines: Lines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -166,6 +167,26 @@ async def test_what_sudo_refuses_is_tried_as_the_login_and_recorded(tmp_path: Pa
     item = (await run_with(only(tmp_path, Command("asks", ("asks",), as_root=True)), NOT_ROOT)).items["asks"]
     assert item.refused == "sudo: a password is required"
     assert (item.status, item.stdout[:2]) == (0, "as")
+
+
+async def test_sudo_that_will_never_let_the_login_is_asked_once(tmp_path: Path) -> None:
+    tool(tmp_path, "sudo", f"echo asked >> {tmp_path}/asked; echo 'sudo: ops is not in the sudoers file.' >&2; exit 1")
+    tool(tmp_path, "asks", "echo yes")
+    commands = [Command(f"asks{number}", ("asks",), as_root=True) for number in range(4)]
+    order = replace(only(tmp_path, *commands), jobs=1)
+    envelope = await run_with(order, NOT_ROOT)
+    assert {item.refused for item in envelope.items.values()} == {"sudo: ops is not in the sudoers file."}
+    assert [item.stdout for item in envelope.items.values()] == ["yes\n"] * 4
+    assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+async def test_a_file_with_an_odd_name_spoils_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sys").mkdir()
+    (tmp_path / "sys" / os.fsdecode(b"\xff")).write_text("1\n")
+    (tmp_path / "sys/good").write_text("1\n")
+    envelope = await collect(LocalShell("n1"), only(tmp_path, files=("/sys/*",)), now=time.time)
+    assert list(envelope.files) == ["/sys/good"]
+    assert "odd name" in envelope.missing[0]
 
 
 async def test_what_runs_as_root_has_its_deadline_there(tmp_path: Path) -> None:
