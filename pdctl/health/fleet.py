@@ -1,4 +1,4 @@
-"""From envelopes to a fleet that can be judged, and on to the report."""
+"""From envelopes to a fleet that can be judged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pdctl.health.counters import Baseline
 from pdctl.health.envelope import Envelope
 from pdctl.health.expectations import Situation, expectations
 from pdctl.health.facts import node_facts
-from pdctl.health.judge import judge
-from pdctl.health.report import Report
 from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Trouble
@@ -37,24 +35,3 @@ def fleet_of(
     silent = {name: Trouble("nothing was collected there") for name in expected if name not in nodes}
     told = {name: trouble for name, trouble in (unreachable or {}).items() if name in silent}
     return Fleet(nodes, expected, policy, {**silent, **told})
-
-
-def judge_envelopes(
-    deployment: Deployment,
-    envelopes: Mapping[str, Envelope],
-    *,
-    policy: CheckPolicy | None = None,
-    situation: Situation | None = None,
-    unreachable: Mapping[str, Trouble] | None = None,
-    baselines: Mapping[str, Baseline] | None = None,
-) -> tuple[Report, Mapping[str, Baseline]]:
-    """The report, and the baselines to keep for the next one."""
-    fleet = fleet_of(
-        deployment,
-        envelopes,
-        policy=policy,
-        situation=situation,
-        unreachable=unreachable,
-        baselines=baselines,
-    )
-    return judge(fleet), {name: facts.baseline() for name, facts in fleet.nodes.items()}

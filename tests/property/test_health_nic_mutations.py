@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from pdctl.health.envelope import Envelope
 from pdctl.health.finding import Verdict
-from pdctl.health.fleet import judge_envelopes
 from pdctl.health.parse import ethtool, fabric_tests, ibv_devinfo, kernel_text, memory, niccli, nicctl, nicctl_text
 from pdctl.health.parse.df import df
 from pdctl.health.parse.ibstat import ibstat
@@ -29,6 +28,7 @@ from pdctl.model.reading import Known, Unknown
 from tests import tool_outputs
 from tests.property.health_mutations import TEXTS, damaged_file, damaged_item
 from tests.unit.deployments import r1_2p3d
+from tests.unit.health_fleet import judge_envelopes
 from tests.unit.health_nodes import changed, healthy
 from tests.unit.health_verdicts import NODE, with_env
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pdctl.health.check import Check, Figure, Fleet, Trait, Word, word_on
+from pdctl.health.counters import Baseline
 from pdctl.health.envelope import Envelope, Item
 from pdctl.health.expectations import Expectations, Situation
 from pdctl.health.facts import NodeFacts
 from pdctl.health.finding import Severity
 from pdctl.health.fleet import fleet_of
+from pdctl.health.judge import judge
+from pdctl.health.report import Report
 from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Trouble
@@ -94,3 +97,24 @@ def figure(item: str) -> Figure:
         return {"": found if isinstance(found, Unknown) else Known(float(found.value), found.source)}
 
     return Figure(f"outlier.{item}", item, "GB/s", Severity.WARN, (item,), read)
+
+
+def judge_envelopes(
+    deployment: Deployment,
+    envelopes: Mapping[str, Envelope],
+    *,
+    policy: CheckPolicy | None = None,
+    situation: Situation | None = None,
+    unreachable: Mapping[str, Trouble] | None = None,
+    baselines: Mapping[str, Baseline] | None = None,
+) -> tuple[Report, Mapping[str, Baseline]]:
+    """The report, and the baselines to keep for the next one."""
+    fleet = fleet_of(
+        deployment,
+        envelopes,
+        policy=policy,
+        situation=situation,
+        unreachable=unreachable,
+        baselines=baselines,
+    )
+    return judge(fleet), {name: facts.baseline() for name, facts in fleet.nodes.items()}

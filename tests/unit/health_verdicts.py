@@ -7,10 +7,10 @@ from dataclasses import replace
 from pdctl.health.envelope import Envelope
 from pdctl.health.expectations import Situation
 from pdctl.health.finding import Finding, Verdict
-from pdctl.health.fleet import judge_envelopes
 from pdctl.model.deployment import Deployment
 from pdctl.model.role import SupervisorKind
 from tests.unit.deployments import r1_2p3d
+from tests.unit.health_fleet import judge_envelopes
 
 NODE = "mi300x-01"
 

@@ -10,9 +10,9 @@ import pytest
 
 from pdctl.health.envelope import Item
 from pdctl.health.finding import Verdict
-from pdctl.health.fleet import judge_envelopes
 from pdctl.model.role import Connector, SupervisorKind
 from tests.unit.deployments import r1_2p3d
+from tests.unit.health_fleet import judge_envelopes
 from tests.unit.health_nodes import changed, healthy
 from tests.unit.health_verdicts import NODE, findings, passed, said, under, with_env
 
