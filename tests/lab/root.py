@@ -21,7 +21,7 @@ _PACKAGES = (
     "ca-certificates", "dbus", "docker.io", "iproute2", "openssh-server", "procps", "python3", "sudo", "systemd",
     "systemd-sysv",
 )  # fmt: skip
-_PODMAN = ("catatonit", "podman", "runc")  # instead of docker.io; catatonit is what `--init` runs
+_PODMAN = ("catatonit", "netavark", "podman", "runc")  # for docker.io; catatonit is what `--init` runs
 _BUILD_S = 900.0
 
 # debootstrap mounts /proc in the root it makes: in a mount namespace of its own, it cannot leave it there.
