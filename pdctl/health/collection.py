@@ -25,6 +25,9 @@ TENANTS = "/sys/class/kfd/kfd/proc/*"
 
 LOCAL_PATHS = ("/", "/dev/shm", "/tmp", "/var")  # noqa: S108 - looked at, not written to
 
+DOCKER_CONTAINER = '{{.ID}} {{.Names}} {{.Label "pdctl.cluster"}} {{.Label "pdctl.instance"}}'
+"""Of all labels only ours: others' may hold secrets."""
+
 DOCKER_IMAGE = "{{.Id}} {{json .RepoDigests}}"
 
 
@@ -207,7 +210,7 @@ HOST_COMMANDS = (
     Command("ps", ("ps", "-eo", "pid=,ppid=,user:32=,stat=,etimes=,comm=")),  # no arguments: they may hold secrets
     Command("pgrep.bench", ("pgrep", "-f", "bench[_ ]serv")),
     Command("pgrep.compiler", ("pgrep", "-l", "^(hipcc|clang|ninja)")),
-    Command("docker.ps", ("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Labels}}"), as_root=True),
+    Command("docker.ps", ("docker", "ps", "--no-trunc", "--format", DOCKER_CONTAINER), as_root=True),
     Command("docker.root", ("docker", "info", "--format", "{{.DockerRootDir}}"), as_root=True),
     Command("chronyc", ("chronyc", "-n", "tracking")),
     Command("timedatectl", ("timedatectl", "show")),
