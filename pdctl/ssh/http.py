@@ -19,6 +19,9 @@ from pdctl.ssh.known_loop import assume_asyncio
 from pdctl.ssh.ports import ByteReader, ByteWriter, Shell
 
 DEFAULT_TIMEOUT_S = 10.0
+KEPT_S = 2.0
+"""An idle connection is not used again after that long. vLLM's server closes it after 5 s (its setting
+VLLM_HTTP_TIMEOUT_KEEP_ALIVE), and a request that meets that close on its way gets no answer: a canary failed so."""
 _MAX_CONNECTIONS = 64
 
 assume_asyncio()
@@ -40,7 +43,7 @@ def direct_http_client(
     *, base_url: str = "", timeout_s: float = DEFAULT_TIMEOUT_S, max_connections: int = _MAX_CONNECTIONS
 ) -> httpx.AsyncClient:
     """A client that connects from this machine (`engine_http: direct`); proxies of the environment do not count."""
-    limits = httpx.Limits(max_connections=max_connections)
+    limits = httpx.Limits(max_connections=max_connections, keepalive_expiry=KEPT_S)
     return httpx.AsyncClient(base_url=base_url, timeout=timeout_s, limits=limits, trust_env=False)
 
 
@@ -49,7 +52,7 @@ class ShellTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, shell: Shell, *, max_connections: int = _MAX_CONNECTIONS) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            max_connections=max_connections, keepalive_expiry=60.0, network_backend=_Backend(shell)
+            max_connections=max_connections, keepalive_expiry=KEPT_S, network_backend=_Backend(shell)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

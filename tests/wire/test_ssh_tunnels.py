@@ -13,6 +13,7 @@ import pytest
 
 from pdctl.errors import HostKeyUnknown, Unreachable
 from pdctl.model.deployment import NodeSpec
+from pdctl.ssh import http
 from pdctl.ssh.hostkeys import pin, public_line
 from pdctl.ssh.http import direct_http_client, shell_http_client
 from pdctl.ssh.local import LocalShell
@@ -204,3 +205,27 @@ async def test_http_while_the_node_goes_down(tmp_path: Path) -> None:
                 await waiting
             assert (await client.get("/")).text == "ok"
         await shells.close()
+
+
+@pytest.mark.parametrize("way", ["tunnel", "direct"])
+async def test_an_idle_connection_is_left_before_an_engine_closes_it(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request on a connection that the engine is just closing would get no answer."""
+    monkeypatch.setattr(http, "KEPT_S", 0.1)
+    connections: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(0)
+        with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                connections[-1] += 1
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/health"
+    async with server, direct_http_client() if way == "direct" else shell_http_client(LocalShell("n1")) as client:
+        for _ in range(2):
+            assert (await client.get(url)).status_code == 200
+        await asyncio.sleep(0.2)  # idle for longer than it is kept
+        assert (await client.get(url)).status_code == 200
+    assert (connections[-1], sum(connections)) == (1, 3)
