@@ -103,11 +103,11 @@ class FleetCheck:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """What should be the same on all nodes of a pool (drift): `read` gives readings by device kind, "" for the node.
+    """What should be the same on all nodes of a pool (drift). `read` gives one value per key, "" being the node itself:
+    `{"": Known("6.8.0", …)}`, or by rail `{"rail0": …}`; the same key is compared over nodes.
 
-    One value per node and key: `{"": Known("6.8.0", …)}`, or by rail `{"rail0": …}`. Where a node's own devices
-    differ, join the sorted distinct values ("22.31.1014, 22.36.1010"). `pin` is the key under which the inventory can
-    demand a value (`checks.pinned`), "" for none.
+    Where a node's own devices differ, the value is all of them, sorted and joined. `pin` is the name under which the
+    inventory can demand a value (`checks.pinned`), "" for none.
     """
 
     id: str  # of the check: "drift.kernel"
@@ -124,7 +124,7 @@ class Trait:
 class Figure:
     """A figure that should be about the same on all nodes of a pool, more being better (outliers)."""
 
-    id: str  # "outlier.pcie_bandwidth"
+    id: str  # "outlier.hbm_copy"
     title: str
     unit: str
     severity: Severity
