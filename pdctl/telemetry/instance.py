@@ -48,7 +48,6 @@ class Engine:
     meter: Meter
     heard_s: float | None = None
     why_lost: str = ""
-    steps: float | None = None
     moved_s: float | None = None  # when the steps were last seen to rise, or nothing was in hand
 
     def take(self, scraped: Scraped, now_s: float) -> None:
@@ -57,10 +56,8 @@ class Engine:
             return
         self.heard_s = now_s
         self.why_lost = ""
-        tally = self.meter.tally(0.0)
-        steps = tally.histograms.get("step_tokens") if tally is not None else None
-        idle = not self.busy
-        if self.moved_s is None or idle or steps is None or steps.count > 0:
+        steps = self.meter.events_since_last("step_tokens")
+        if self.moved_s is None or not self.busy or steps is None or steps > 0:
             self.moved_s = now_s
 
     def lost(self, why: str) -> None:

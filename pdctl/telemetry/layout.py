@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pdctl.telemetry.families import Family, Kind
 from pdctl.telemetry.scan import Series
@@ -16,19 +16,20 @@ from pdctl.telemetry.scan import Series
 
 @dataclass(frozen=True, slots=True)
 class HistogramSlots:
-    """`start` and on: one slot per bound; then the sum, then the count. `scale` makes seconds or bytes of values."""
+    """`start` and on: one slot per bound; then the sum at `total`, then the count. `bounds` are in seconds or bytes:
+    scraped ones times `scale`; `edges` are as scraped."""
 
     start: int
-    bounds: tuple[float, ...]
+    edges: tuple[float, ...]
     scale: float
+    bounds: tuple[float, ...] = field(init=False)
+    total: int = field(init=False)
+    count: int = field(init=False)
 
-    @property
-    def total(self) -> int:
-        return self.start + len(self.bounds)
-
-    @property
-    def count(self) -> int:
-        return self.total + 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", tuple(edge * self.scale for edge in self.edges))
+        object.__setattr__(self, "total", self.start + len(self.edges))
+        object.__setattr__(self, "count", self.total + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _slot(
     if suffix == "_count":
         return histogram.count
     edge = _edge(label)
-    return None if edge is None else histogram.start + histogram.bounds.index(edge)
+    return None if edge is None else histogram.start + histogram.edges.index(edge)
 
 
 def _places(families: Sequence[Family]) -> dict[str, tuple[Family, str, str]]:

@@ -75,6 +75,7 @@ class Meter:
     _layout: Layout | None = None
     _last: list[float] = field(default_factory=list)
     _history: list[_Checkpoint] = field(default_factory=list)
+    _tallies: dict[float, Tally | None] = field(default_factory=dict)  # of the last scrape
 
     def feed(self, at_s: float, scan: Scan) -> bool:
         """Take one scrape of `at_s`. False, and nothing is taken, where it was cut or is older than the last one: a
@@ -88,11 +89,25 @@ class Meter:
         self._read_gauges(layout, values)
         self._add(layout, [values[position] for position in layout.rising], at_s)
         self.last_s = at_s
+        self._tallies = {}
         return True
+
+    def events_since_last(self, family: str) -> float | None:
+        """How many events of a histogram came between the last two scrapes; None where that is not known."""
+        slots = self._layout.histograms.get(family) if self._layout is not None else None
+        if slots is None or len(self._history) < 2:
+            return None
+        return self._history[-1].sums[slots.count] - self._history[-2].sums[slots.count]
 
     def tally(self, window_s: float) -> Tally | None:
         """What rose in the last `window_s` seconds before the last scrape, or since the first one if that is later.
         None before the second scrape."""
+        if window_s in self._tallies:
+            return self._tallies[window_s]
+        self._tallies[window_s] = self._tally(window_s)
+        return self._tallies[window_s]
+
+    def _tally(self, window_s: float) -> Tally | None:
         layout = self._layout
         if layout is None or len(self._history) < 2:
             return None
@@ -103,7 +118,7 @@ class Meter:
         counters = {what: rose[slot] for what, slot in layout.counters.items()}
         histograms = {
             key: Histogram(
-                tuple(bound * slots.scale for bound in slots.bounds) if slots.scale != 1.0 else slots.bounds,
+                slots.bounds,
                 tuple(rose[slots.start : slots.total]),
                 rose[slots.total] * slots.scale,
                 rose[slots.count],

@@ -20,7 +20,7 @@ def pool_figures(
     """Over the instances of one pool, at least one; `merged`: the tallies of those that are fresh, by window."""
     role = members[0].role
     fresh = [instance for instance in members if not isinstance(instance.load.running, Unknown)]
-    left_out = tuple(instance.name for instance in members if instance not in fresh)
+    left_out = tuple(instance.name for instance in members if isinstance(instance.load.running, Unknown))
     nobody = Unknown("the first scrape is not two scrapes: no rate yet" if fresh else "no instance of the pool answers")
     known = [instance.member for instance in members if instance.member is not None]
     return PoolFigures(
