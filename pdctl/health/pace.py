@@ -15,7 +15,7 @@ from pdctl.health.finding import Evidence, Finding, Severity, Subject, Verdict
 from pdctl.health.policy import severity_of, unknown_is
 from pdctl.model.check_policy import CheckPolicy, UnknownIs
 from pdctl.model.deployment import Instance
-from pdctl.model.reading import Known, Reading, Unknown
+from pdctl.model.reading import Reading, Unknown
 
 CHECK = "engine.pace"
 TITLE = "a fresh engine answers as fast as its peers"
@@ -89,31 +89,3 @@ def judge_pace(instance: Instance, word: Word, policy: CheckPolicy) -> Finding |
         slots=slots,
         unknown_blocks=unknown is UnknownIs.BLOCK,
     )
-
-
-def judge_paces(
-    took: Mapping[str, Reading[float]],
-    instances: Mapping[str, Instance],
-    profiles: Mapping[str, PaceProfile],
-    spec_hashes: Mapping[str, str],
-    policy: CheckPolicy,
-) -> tuple[tuple[Finding, ...], Mapping[str, PaceProfile]]:
-    """Findings of engines timed together (by instance name), and the profiles after them."""
-    findings: list[Finding] = []
-    after = dict(profiles)
-    for name, reading in took.items():
-        pool = instances[name].pool
-        peers = {
-            other: each.value
-            for other, each in took.items()
-            if other != name and isinstance(each, Known) and instances[other].pool == pool
-        }
-        spec_hash = spec_hashes[name]
-        profile = profiles.get(name, PaceProfile(spec_hash))
-        factor = policy.thresholds.pace_factor
-        word = pace_word(reading, peers, profile, spec_hash=spec_hash, factor=factor)
-        finding = judge_pace(instances[name], word, policy)
-        findings += [] if finding is None else [finding]
-        if isinstance(reading, Known) and word.verdict is not Verdict.FAIL:
-            after[name] = profile.with_time(spec_hash, reading.value)
-    return tuple(findings), after
