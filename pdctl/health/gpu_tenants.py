@@ -79,16 +79,19 @@ def _with_container(cgroup: Reading[str], containers: Sequence[str]) -> Reading[
 
 
 def _of_amd_smi(amd_smi: AmdSmi, index_of: Mapping[str, int]) -> Reading[tuple[Tenant, ...]]:
-    if not amd_smi.logical or not amd_smi.processes:
-        return Unknown(amd_smi.silent.get(PROCESS) or f"{PROCESS.replace('.', ' ')} shows no GPU", PROCESS)
+    """Unknown unless every device is spoken of. A row of which nobody says which device it is may be of any: -1."""
     held: dict[int, dict[int, Reading[int]]] = {}
     names: dict[int, Reading[str]] = {}
-    for number, device in amd_smi.logical.items():
-        shown = amd_smi.processes.get(number)
-        if shown is None or isinstance(shown, Unknown):
-            return shown or Unknown(f"{PROCESS.replace('.', ' ')} does not show gpu {number}", PROCESS)
+    spoken_of = set()
+    for number, shown in amd_smi.processes.items():
+        if isinstance(shown, Unknown):
+            return shown
+        index = index_of.get(amd_smi.logical.get(number, ""), -1)
+        spoken_of.add(index)
         for process in shown.value:
             names[process.pid] = process.name
-            held.setdefault(process.pid, {})[index_of.get(device, -1)] = process.vram_bytes
+            held.setdefault(process.pid, {})[index] = process.vram_bytes
+    if not amd_smi.processes or not spoken_of >= set(index_of.values()):
+        return Unknown(amd_smi.silent.get(PROCESS) or "amd-smi process does not show all GPUs", PROCESS)
     nothing = Unknown("amd-smi says nothing of cgroups", PROCESS)
     return Known(tuple(Tenant(pid, names[pid], nothing, held[pid], PROCESS) for pid in sorted(held)), PROCESS)

@@ -124,7 +124,8 @@ def _unclear(tenant: Tenant, gpu: Gpu) -> bool:
     """Whether it may hold memory there: how much cannot be read, or on which GPU it is."""
     if _daemon(tenant):
         return False
-    return isinstance(_held(tenant, gpu), Unknown) or -1 in tenant.vram_bytes
+    somewhere = tenant.vram_bytes.get(-1)
+    return isinstance(_held(tenant, gpu), Unknown) or (somewhere is not None and value_or(somewhere, 1) > 0)
 
 
 def _holders(facts: NodeFacts, gpu: Gpu) -> list[Tenant]:
