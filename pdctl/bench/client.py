@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pdctl.bench.answer import StreamedAnswer, Verdict, judge_body, judge_status
 from pdctl.bench.sse import SseDecoder
 from pdctl.model.outcome import Outcome, RequestResult
-from pdctl.ssh.known_loop import assume_asyncio
 
 if TYPE_CHECKING:
     import httpx
@@ -28,9 +27,8 @@ async def open_client(url: str, *, connections: int, connect_s: float = 10.0) ->
 
     Reads have no timeout of their own: a request's deadline bounds all of it.
     """
-    import httpx
+    from pdctl.ssh.lean_httpx import httpx
 
-    assume_asyncio()
     limits = httpx.Limits(
         max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_S
     )

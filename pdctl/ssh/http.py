@@ -12,10 +12,9 @@ import typing
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import httpcore
-import httpx
 
 from pdctl.errors import NodeError
-from pdctl.ssh.known_loop import assume_asyncio
+from pdctl.ssh.lean_httpx import httpx
 from pdctl.ssh.ports import ByteReader, ByteWriter, Shell
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -23,8 +22,6 @@ KEPT_S = 2.0
 """An idle connection is not used again after that long. vLLM's server closes it after 5 s (its setting
 VLLM_HTTP_TIMEOUT_KEEP_ALIVE), and a request that meets that close on its way gets no answer: a canary failed so."""
 _MAX_CONNECTIONS = 64
-
-assume_asyncio()
 
 
 def shell_http_client(

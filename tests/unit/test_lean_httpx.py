@@ -1,13 +1,15 @@
-"""What httpcore looks for at every request is searched for once."""
+"""httpx as pdctl loads it: without its command line, and without a search at every lock."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 
 import pytest
 
-from pdctl.ssh.known_loop import assume_asyncio
+from pdctl.ssh.lean_httpx import assume_asyncio
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +30,12 @@ def test_a_module_that_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assume_asyncio()
     assert "sniffio" not in sys.modules
+
+
+def test_the_command_line_is_left_out_and_can_be_had_all_the_same() -> None:
+    code = "import json, sys; from pdctl.ssh.lean_httpx import httpx; print(json.dumps(sorted(sys.modules)))"
+    code += "; httpx.AsyncClient; import httpx._main"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = json.loads(ran.stdout)
+    assert "httpx" in loaded
+    assert not {"httpx._main", "rich.console", "pygments"}.intersection(loaded)
