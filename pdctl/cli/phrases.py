@@ -72,7 +72,8 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
         case StepProgress():
             return "wait", _step(event) + f": {event.text} ({duration(event.elapsed_s)})"
         case StepDone():
-            return "done", _step(event) + f" in {duration(event.took_s)}" + (_detail(event.detail) if verbose else "")
+            details = _detail(event.detail) if verbose else ""
+            return "done", _step(event) + f" in {duration(event.took_s)}" + _forced(event.detail) + details
         case StepSkipped():
             return "skipped", _step(event) + f": {event.reason}"
         case CheckBegan():
@@ -108,6 +109,11 @@ def _checked(event: CheckEnded) -> str:
     unfit = f"{', '.join(event.unfit)} may not serve" if event.unfit else "all may serve"
     warnings = f", {_count(event.warnings, 'warning')} (`pdctl check` shows them)" if event.warnings else ""
     return f"{_count(event.nodes, 'node')} in {duration(event.took_s)}: {unfit}{warnings}"
+
+
+def _forced(detail: Mapping[str, Any]) -> str:
+    """What everybody should hear of a stop."""
+    return ", forced (SIGKILL)" if detail.get("forced") else ""
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -180,3 +180,24 @@ async def test_a_node_reboots_while_its_engine_loads(patient: Operator) -> None:
     assert started(again) == {"h3.main.0"}
     assert (await ports(patient, ["h3.main.0"]))["h3.main.0"] & used == set()
     assert await patient.states() == SERVING
+
+
+STUBBORN = {"PDCTL_SIM_FAULTS": "ignore_sigterm", "PDCTL_SIM_WORKERS": "2", "PDCTL_SIM_WORKER_STUBBORN": "1"}
+
+
+async def test_engines_that_ignore_sigterm_are_gone_within_the_budget_and_reported_as_forced(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Their workers, in sessions of their own, ignore it too."""
+    budgets = {"settle": "1s", "shutdown": "2s", "stop": "4s"}
+    wanted = Wanted(decode=2, cluster="stubborn", supervisor="systemd", env=STUBBORN, budgets=budgets)
+    operator = operator_of(lab, tmp_path, wanted)
+    await operator.succeeds("up")
+    marks = "grep -lsz '^PDCTL_UNIT=pdctl.stubborn.*main' /proc/[0-9]*/environ || true"
+    ours = [len((await host.run("/bin/sh", "-c", marks)).split()) for host in lab.hosts.values()]
+    assert min(ours) >= 3, "the engine and its workers"
+    down = await operator.succeeds("down")
+    stops = {line["subject"]: line for line in down.events("step_done") if line["action"] == "stop"}
+    assert {name: line["detail"]["forced"] for name, line in stops.items()} == dict.fromkeys(ENGINES, True)
+    assert all(4.0 <= line["took_s"] < 10.0 for line in stops.values()), stops
+    assert [await host.run("/bin/sh", "-c", marks) for host in lab.hosts.values()] == [""] * 3

@@ -154,6 +154,11 @@ def test_text_verbose_tells_plan_every_progress_and_details() -> None:
     assert "start in 2.2s (pid 17)" in told
 
 
+@pytest.mark.parametrize(("forced", "text"), [(True, "stop in 9.0s, forced (SIGKILL)\n"), (False, "stop in 9.0s\n")])
+def test_a_stop_that_was_forced_is_said_so(forced: bool, text: str) -> None:
+    assert play([(0, done("n.a.0", 9.0, "stop", existed=True, forced=forced, leftovers=2))]).endswith(text)
+
+
 def test_text_of_a_plan_is_its_steps() -> None:
     step = Planned("start:n.a.0", "start", "n.a.0", "n", "absent")
     assert "plan        n.a.0: start (absent)" in play([(0, RunStarted("plan", "i.yaml", 1)), (0, step)])
