@@ -68,9 +68,15 @@ class TimedHttp:
 
 
 async def run(
-    deployment: Deployment, seconds: Mapping[str, float], records: MemoryRecords, *, dead: bool = False
+    deployment: Deployment,
+    seconds: Mapping[str, float],
+    records: MemoryRecords,
+    *,
+    dead: bool = False,
+    said: list[str] | None = None,
 ) -> dict[str, str]:
-    """Prove every instance in order. "ok" or the error, by name."""
+    """Prove every instance in order. "ok" or the error, by name; `said` takes the progress."""
+    told = [] if said is None else said
     clock = StepClock()
     launches = {
         instance.name: running_launch(deployment, instance, 1, 20000 + 50 * index)
@@ -82,7 +88,14 @@ async def run(
     anything = cast(Any, None)
     cluster = Cluster(deployment, shells, FakeShell(), {}, anything, http, anything, clock)
     ctx = RunContext(
-        cluster, Observed({}, {}), 1, {}, anything, Generations(cluster, {}, 1), lambda step, text: None, launches
+        cluster,
+        Observed({}, {}),
+        1,
+        {},
+        anything,
+        Generations(cluster, {}, 1),
+        lambda step, text: told.append(text),
+        launches,
     )
     for launch in launches.values():
         await ctx.board.ready(launch)
@@ -103,6 +116,15 @@ async def test_a_slow_decode_is_not_registered_and_its_pool_is_named() -> None:
     assert set(outcome.values()) == {"ok"}
     assert "engine.pace" in slow and "the median of 2 in its pool" in slow
     assert set(records.paces()) == set(outcome)
+
+
+async def test_a_slow_engine_that_came_first_is_named_as_soon_as_its_peers_are_known() -> None:
+    records, said = MemoryRecords(), list[str]()
+    outcome = await run(r1_2p3d(), {"mi300x-03.all.0": 2.0}, records, said=said)
+    assert outcome["mi300x-03.all.0"] == "ok"
+    slow = [text for text in said if "is slow" in text]
+    assert len(slow) == 1 and slow[0].startswith("mi300x-03.all.0 is slow: 2 s, expected <= 1.5 s")
+    assert records.paces()["mi300x-03.all.0"].times_s == ()
 
 
 async def test_cold_kernels_are_not_counted() -> None:

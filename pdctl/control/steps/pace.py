@@ -48,6 +48,8 @@ class Pacer:
         if finding is not None and finding.blocks:
             why = f"{finding.check}: {finding.observed}, expected {finding.expected}"
             raise InstanceError(step.subject, why, hint=f"{finding.fix}; `--skip-checks` registers it all the same")
+        for slow in self.overtaken(ctx, launch):
+            ctx.progress(step, slow)
         pace = {"pace_s": round(took.value, 3)} if isinstance(took, Known) else {"pace": took.reason}
         return {**proven, **pace}
 
@@ -59,11 +61,28 @@ class Pacer:
         profile = past.get(name, PaceProfile(digest))
         factor = deployment.checks.thresholds.pace_factor
         word = pace_word(took, self._peers(ctx, launch, past), profile, spec_hash=digest, factor=factor)
-        if isinstance(took, Known):
+        if isinstance(took, Known) and word.verdict is not Verdict.FAIL:  # a slow one would excuse the next
             self._took[name] = took.value
-            if word.verdict is not Verdict.FAIL:
-                self._remember(name, profile.with_time(digest, took.value))
+            self._remember(name, profile.with_time(digest, took.value))
         return judge_pace(launch.instance, word, deployment.checks)
+
+    def overtaken(self, ctx: RunContext, launch: Launch) -> tuple[str, ...]:
+        """Engines of the same pool that this run timed before there was enough to compare them with, and that are slow
+        beside what is known now, each in words. They are members already; their times are forgotten."""
+        found = []
+        factor = ctx.deployment.checks.thresholds.pace_factor
+        for name in [other for other in self._took if other != launch.instance.name]:
+            earlier = ctx.launches[name]
+            if earlier.instance.pool != launch.instance.pool:
+                continue
+            digest = spec_hash(ctx.deployment, earlier.instance)
+            peers = self._peers(ctx, earlier, self.records.paces())
+            word = pace_word(Known(self._took[name], SOURCE), peers, None, spec_hash=digest, factor=factor)
+            if word.verdict is Verdict.FAIL:
+                del self._took[name]
+                self._remember(name, PaceProfile(digest))
+                found.append(f"{name} is slow: {word.observed}, expected {word.expected}; it was registered before")
+        return tuple(found)
 
     def _peers(self, ctx: RunContext, launch: Launch, past: Mapping[str, PaceProfile]) -> dict[str, float]:
         """The last time of every other instance of the pool: this run's, else an earlier one's."""
