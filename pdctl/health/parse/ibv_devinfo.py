@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pdctl.health.parse.rdma_words import Gid, gid_address, gid_type, link_layer, port_state, verbs_mtu
-from pdctl.health.parse.text_values import colon_lines, integer_of, nothing_in, text_of, under
+from pdctl.health.parse.text_values import integer_of, nothing_in, text_of, under
 from pdctl.model.reading import Known, Reading
 
 SOURCE: Final = "ibv_devinfo"
 _GID: Final = re.compile(r"\s*GID\[\s*(\d{1,5})\]:\s*([0-9a-fA-F:.]+)\s*(?:,\s*(.+?))?\s*")
+_PORT: Final = re.compile(r"\s*port:\s*\d{1,3}\s*")
 _DEVICE_ROW: Final = re.compile(r"\s*([A-Za-z][\w.-]*)\s+([0-9a-fA-F]{16})\s*")
 
 
@@ -75,7 +76,7 @@ def _blocks(text: str, key: str) -> Iterator[list[str]]:
 
 
 def _device(lines: list[str]) -> VerbsDevice:
-    ports = [at for at, line in enumerate(lines) if re.fullmatch(r"\s*port:\s*\d{1,3}\s*", line)]
+    ports = [at for at, line in enumerate(lines) if "port:" in line and _PORT.fullmatch(line)]
     head = _pairs(lines[: ports[0]] if ports else lines)
     ends = [*ports[1:], len(lines)]
     return VerbsDevice(
@@ -93,7 +94,7 @@ def _port(lines: list[str]) -> VerbsPort:
     pairs = _pairs(lines)
     gids = []
     for line in lines:
-        match = _GID.fullmatch(line)
+        match = _GID.fullmatch(line) if "GID[" in line else None
         address = gid_address(match.group(2)) if match else None
         if match and address is not None:
             gids.append(Gid(int(match.group(1)), address, gid_type(match.group(3), SOURCE)))
@@ -109,6 +110,8 @@ def _port(lines: list[str]) -> VerbsPort:
 
 def _pairs(lines: list[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for line in colon_lines("\n".join(lines)):
-        pairs.setdefault(line.key, line.value)
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if colon and (name := key.strip()) and not name.startswith("GID["):
+            pairs.setdefault(name, value.strip())
     return pairs
