@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": "live figures of pools and instances: latency, load, KV transfer, alerts",
     "canary": "send a tiny request through every prefill x decode pair",
     "export": "write what a Prometheus and a Grafana need to know of the cluster",
+    "bundle": "one redacted archive for a bug report or a hand-over",
     "replay": "show a recording of `watch --record`",
     "logs": "show the logs of instances, the router or the registrar",
     "restart": "relaunch instances, one of a role at a time",
