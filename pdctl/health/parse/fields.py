@@ -54,13 +54,13 @@ class Field:
 
     def any_of(self, *keys: str) -> Field:
         """The field under the first of several names that is there: what one version calls so, and another so."""
+        if isinstance(self.value, dict) and not self.missing:
+            for key in keys:
+                if key in self.value:
+                    return Field(self.value[key], self.source, f"{self.path} {key}" if self.path else key)
         path = f"{self.path} {keys[0]}".strip()
         if self.missing:
             return Field(None, self.source, path, self.missing)
-        inside = as_object(self.value)
-        for key in keys:
-            if key in inside:
-                return Field(inside[key], self.source, f"{self.path} {key}".strip())
         if isinstance(self.value, str) and self.value.strip().lower() in NOT_KNOWN:
             return Field(None, self.source, path, f"{self.source} says {self.path} is {self.value!r}")
         return Field(None, self.source, path, f"{self.source} shows no {path}")
