@@ -150,3 +150,17 @@ async def test_a_foreign_container_of_our_name_is_refused(on: DockerRig) -> None
     with pytest.raises(InstanceError, match="did not make"):
         await on.supervisor.start(on.spec(FOREVER), epoch=1)
     assert await on.status_of(on.unit()) == "running"
+
+
+async def test_node_rebooted(lab: Lab, on: DockerRig) -> None:
+    await on.supervisor.start(on.spec(FOREVER), epoch=1)
+    await on.supervisor.start(on.router("echo up; exec sleep 600"), epoch=1)
+    await on.says("up", "router")
+    await on.host.reboot()
+    async with docker_rig(lab, on.cluster, program="podman") as after:
+        engine, router = await after.seen(), await after.seen("router")
+        assert (engine.state, engine.exit.cause if engine.exit else "") == (UnitState.FAILED, "gone with a reboot")
+        assert router.state is UnitState.FAILED, "nothing of podman's starts it at boot"
+        assert (await after.supervisor.stop(on.unit("router"), epoch=1)).gone
+        await after.supervisor.forget([on.unit(), on.unit("router")], epoch=1)
+        assert await after.names() == set()
