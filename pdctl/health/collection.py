@@ -124,7 +124,7 @@ def _targeted(targets: Targets) -> tuple[Command, ...]:
         config, index = f"{targets.model_path}/config.json", f"{targets.model_path}/model.safetensors.index.json"
         found += [
             Command("model.stat", ("stat", "-L", "-c", "%n %s %F", "--", targets.model_path, config, index)),
-            Command("model.sha256", ("sha256sum", "--", config, index), timeout_s=20.0),
+            Command("model.sha256", ("sha256sum", "--", config, index)),
             Command("df.model", ("df", "-P", "-B1", "--", targets.model_path)),
         ]
     if targets.image:
