@@ -158,7 +158,11 @@ class Run:
 
         async def watched(event: Event) -> None:
             if isinstance(event, StepFailed | StepSkipped) and event.action in coming:
-                await ctx.board.hopeless(event.subject)
+                before = ctx.launches.get(event.subject)
+                if before is not None and event.subject not in ctx.stopped:
+                    await ctx.board.ready(before)  # it was to be replaced, and runs on instead
+                else:
+                    await ctx.board.hopeless(event.subject)
             await emit(event)
 
         return watched

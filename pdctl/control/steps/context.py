@@ -86,7 +86,8 @@ class ReadyBoard:
 class RunContext:
     """One run's shared knowledge. `launches` holds what runs or was started, by instance name.
 
-    `fabric`: what checked nodes tell their engines, by node; empty where nodes were not checked.
+    `stopped`: whose stop this run has begun. `fabric`: what checked nodes tell their engines, by node; empty where
+    nodes were not checked.
     """
 
     cluster: Cluster

@@ -25,6 +25,7 @@ class Stopper:
     async def engine(self, step: Step) -> Mapping[str, Any]:
         """Stop every part of an instance, or the stray unit of that name. Raises InstanceError if some survives."""
         parts = self._parts(step)
+        self._ctx.stopped.add(step.subject)
         reports = await asyncio.gather(
             *(self._one(self._ctx.cluster.engines[node], part) for part, node in parts.items())
         )
