@@ -34,7 +34,7 @@ test-slow: setup  ## what `make test` leaves out: costlier variants, and 300 exa
 
 test-all: test test-slow  ## both
 
-real-test: setup  ## real vLLM on CPU as 1P2D with NIXL: a gigabyte to download, 20 minutes on two cores
+real-test: setup  ## real vLLM on CPU as 1P2D with NIXL: a gigabyte to download, up to 20 minutes on two cores
 	PYTHON=$(PYTHON) tests/real/install.sh .venv-vllm
 	$(BIN)/python -m pytest -m real tests/real
 
