@@ -6,8 +6,10 @@ Delivery never delays telemetry: what cannot be delivered in time is given up, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,8 +30,10 @@ class AlertDelivery:
     target: str
     cluster: str
     failed: Callable[[str], None]
+    deadline_s: float = DEADLINE_S
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, change: Change) -> None:
         """Deliver it soon."""
@@ -38,11 +42,14 @@ class AlertDelivery:
         if len(self._waiting) > WAITING_MAX:
             del self._waiting[0]
             self.failed(f"an alert was dropped: {self.target} is too slow for them")
+        self._idle.clear()
         self._more.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            if not self._waiting:
+                self._idle.set()
             await self._more.wait()
             self._more.clear()
             while self._waiting:
@@ -51,30 +58,39 @@ class AlertDelivery:
                 if why:
                     self.failed(f"the alert {alert['id']} was not delivered: {why}")
 
+    async def settle(self, within_s: float) -> None:
+        """Wait until all are delivered or given up, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
+
     async def _deliver(self, alert: dict[str, Any]) -> str:
         """Why it could not be, or ""."""
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self.deadline_s):
                 if self.target.startswith(("http://", "https://")):
                     return await self._post(alert)
                 return await self._run(alert)
         except TimeoutError:
-            return f"no end in {DEADLINE_S:.0f} s"
-        except OSError as error:
+            return f"no end in {self.deadline_s:g} s"
+        except (OSError, ValueError) as error:
             return str(error)
 
     async def _post(self, alert: dict[str, Any]) -> str:
         import httpx  # most watches post nothing, and it costs 50 ms
 
         try:
-            async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
+            async with httpx.AsyncClient(timeout=self.deadline_s) as client:
                 answer = await client.post(self.target, json=alert)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return str(error) or type(error).__name__
         return "" if answer.is_success else f"it answered {answer.status_code}"
 
     async def _run(self, alert: dict[str, Any]) -> str:
-        words = {f"PDCTL_ALERT_{key.upper()}": str(alert[key]) for key in ("id", "state", "level", "subject", "cause")}
+        words = {
+            f"PDCTL_ALERT_{key.upper()}": str(alert[key]).replace("\0", "")
+            for key in ("id", "state", "level", "subject", "cause")
+        }
         process = await asyncio.create_subprocess_exec(
             "/bin/sh",
             "-c",
@@ -83,12 +99,15 @@ class AlertDelivery:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **words, "PDCTL_ALERT_CLUSTER": self.cluster},
+            start_new_session=True,
         )
         try:
             _, said = await process.communicate(json.dumps(alert).encode())
         finally:
             if process.returncode is None:
-                process.kill()
+                # With what it started: a child that holds stderr open would keep us waiting for ever.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         last = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
         return "" if process.returncode == 0 else f"it ended with {process.returncode}: {last}"

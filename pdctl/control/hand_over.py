@@ -6,12 +6,14 @@ A part that cannot be had is named in `about.json` with the reason, and does not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
+import os
 import platform
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,16 +55,19 @@ class HandOver:
         self.parts["about.json"] = json.dumps(told, indent=2) + "\n"
 
     def write(self, path: Path) -> None:
-        """As .tar.gz, readable by its owner only. Raises OSError."""
-        aside = path.with_name(f".{path.name}.part")
-        aside.touch(mode=0o600)
-        with tarfile.open(aside, "w:gz") as archive:
-            for name, text in sorted(self.parts.items()):
-                body = text.encode()
-                entry = tarfile.TarInfo(f"pdctl-bundle/{name}")
-                entry.size, entry.mode = len(body), 0o600
-                archive.addfile(entry, io.BytesIO(body))
-        aside.replace(path)
+        """As .tar.gz, readable by its owner only; nothing is left where it fails. Raises OSError."""
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            aside.touch(mode=0o600, exist_ok=False)
+            with tarfile.open(aside, "w:gz") as archive:
+                for name, text in sorted(self.parts.items()):
+                    body = text.encode("utf-8", "replace")
+                    entry = tarfile.TarInfo(f"pdctl-bundle/{name}")
+                    entry.size, entry.mode = len(body), 0o600
+                    archive.addfile(entry, io.BytesIO(body))
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 async def hand_over(
@@ -100,10 +105,12 @@ async def hand_over(
 
 
 def _secrets(opened: Opened) -> Mapping[str, str]:
-    try:
-        return resolve(opened.deployment)
-    except SecretMissing:
-        return {}  # what has no value here is not known here; what looks like a secret is still taken out
+    """Those that have a value here; of the others what looks like a secret is still taken out."""
+    found: dict[str, str] = {}
+    for secret in opened.deployment.secrets:
+        with contextlib.suppress(SecretMissing):
+            found |= resolve(replace(opened.deployment, secrets=(secret,)))
+    return found
 
 
 async def _status(opened: Opened, bundle: HandOver) -> None:

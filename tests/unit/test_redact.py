@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +47,32 @@ def test_what_looks_like_a_secret_is_taken_out_and_counted(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "password=12hunter2",
+        "password: filehunter2",
+        "token: envhunter2",
+        "vllm serve --api-key hunter2 --port 8000",
+        '["--api-key", "hunter2", "--port", "8000"]',
+        "non-default args: {'api_key': ['hunter2'], 'port': 8000}",
+    ],
+)
+def test_a_secret_is_found_however_it_begins_and_wherever_an_engine_prints_it(text: str) -> None:
+    assert "hunter2" not in clean(text)
+    assert "8000" not in text or "8000" in clean(text)
+
+
+def test_a_known_value_is_found_in_the_forms_that_documents_give_it() -> None:
+    value = 'pass"word\nsecond line/ä'
+    for text in (json.dumps({"x": value}), json.dumps([value], ensure_ascii=False), quote(value, safe=""), value):
+        cleaned = clean(f"log: {text}", KEY=value)
+        assert "word" not in cleaned
+        assert "second" not in cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--max-num-batched-tokens 16384 --port 8000",
+        "--return-tokens-as-token-ids --tokenizer /models/r1",
         "max_num_batched_tokens=8192",
         "tokens_out: 1234.5",
         "secrets: {HF_TOKEN: {env: HF_TOKEN}}",

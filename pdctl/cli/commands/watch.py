@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -21,6 +22,9 @@ from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.alerts import Change
 from pdctl.telemetry.codec import to_plain
 from pdctl.telemetry.recording import Recorder
+
+SETTLE_S: Final = 3.0
+"""What was raised just before the end is still delivered, if that takes no longer."""
 
 
 @click.command("watch")
@@ -100,6 +104,7 @@ async def _delivering(
     delivery = AlertDelivery(target, cluster, lambda why: click.echo(f"? {one_line(why)}", err=True))
     task = asyncio.create_task(delivery.run())
     stack.callback(task.cancel)
+    stack.push_async_callback(delivery.settle, SETTLE_S)
     return delivery.take
 
 
