@@ -19,9 +19,12 @@ POLL_S = 0.05
 
 def main() -> int:
     become_subreaper()
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))  # before anybody can have heard of the command
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
-    signal.signal(signal.SIGTERM, lambda *_: command.send_signal(signal.SIGTERM))
     while command.poll() is None:
+        while told:
+            command.send_signal(told.pop())
         if select.select([0], [], [], POLL_S)[0]:  # nobody ever writes: its end
             break
     kill_descendants()
