@@ -44,6 +44,7 @@ def make_connector(
             (knobs.nixl_host, knobs.nixl_port),
             args.dp_local * args.tp,
             args.tp,
+            args.block_size,
             timing,
             faults,
             log,

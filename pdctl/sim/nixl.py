@@ -29,6 +29,7 @@ class NixlConnector:
         side_channel: Address,
         ranks: int,
         tp_size: int,
+        block_tokens: int,
         timing: KvTiming,
         faults: Faults,
         log: EngineLog,
@@ -40,6 +41,7 @@ class NixlConnector:
         self._me = me
         self._host_name, self._port = side_channel
         self._tp_size = tp_size
+        self._block_tokens = block_tokens
         self._faults = faults
         self._log = log
         self._stats = stats
@@ -113,8 +115,8 @@ class NixlConnector:
             self._host.kv_failed(request)
             return
         took_s = asyncio.get_running_loop().time() - begun_s
-        size_bytes = request.prompt_tokens * self._timing.bytes_per_token
-        blocks = len(request.holding.ids) if request.holding else 0
+        blocks = sum(len(group) for group in params["remote_block_ids"])
+        size_bytes = blocks * self._block_tokens * self._timing.bytes_per_token  # the last block moves whole, too
         self._stats.transferred(request.rank, took_s, size_bytes, blocks)
         self._notify(request)
         self._host.kv_landed(request, digest)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import httpx
 
 from pdctl.engines.probes import parse_load
+from pdctl.model.figure import Figure
+from pdctl.telemetry.families import ENGINE_FAMILIES, scraped_names
+from pdctl.telemetry.kv_bytes import KvShape, derived_bytes, kv_shape
+from pdctl.telemetry.meter import Meter
+from pdctl.telemetry.scan import Scanner
 from tests.fleet.command import Json
 
 _SAMPLE = re.compile(r"^(?P<name>vllm:nixl_\w+)\{[^}]*\} (?P<value>\S+)$", re.MULTILINE)
 _BLOCK = re.compile(r'^vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"', re.MULTILINE)
-FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ NOTHING = Kv()
 
 async def kv_of(instance: Json) -> Kv:
     """Of the engine behind one instance of a status."""
-    text = await _metrics(instance)
+    text = await metrics_of(instance)
     load = parse_load(text)
     assert load.local_compute_tokens is not None
     assert load.external_kv_tokens is not None
@@ -66,32 +71,52 @@ async def kv_of_role(seen: Json, role: str) -> Kv:
 
 async def running_at(instance: Json) -> float:
     """Requests that the engine has in hand."""
-    running = parse_load(await _metrics(instance)).running
+    running = parse_load(await metrics_of(instance)).running
     assert running is not None
     return running
 
 
-async def block_tokens_of(instance: Json) -> int:
-    """How many tokens a KV block of that engine holds, as it says itself."""
-    found = _BLOCK.search(await _metrics(instance))
+async def shape_of(instance: Json, model: Path) -> KvShape:
+    """How much KV a token takes there: by the model's config, and by the block size that the engine names."""
+    found = _BLOCK.search(await metrics_of(instance))
     assert found is not None
-    return int(found[1])
-
-
-def kv_bytes_per_token(model: Path) -> int:
-    """Of a model with grouped attention in float32, by its config.json: keys and values of every layer."""
     config = json.loads((model / "config.json").read_text())
-    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    return int(2 * config["num_hidden_layers"] * config["num_key_value_heads"] * head_dim * FLOAT32_BYTES)
+    shape = kv_shape(config, block_tokens=int(found[1]), cache_dtype="auto")
+    assert isinstance(shape, KvShape)
+    return shape
 
 
-def derived_bytes(moved: Kv, block_tokens: int, bytes_per_token: int) -> float:
-    """What must have moved by vLLM's own count of tokens, for prompts of about one length: whole blocks move."""
-    blocks = -(-moved.external_tokens / moved.transfers // block_tokens)
-    return moved.transfers * blocks * block_tokens * bytes_per_token
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """KV bytes that arrived: between which bounds telemetry derives them, and what the connector counted."""
+
+    low: float = 0
+    high: float = 0
+    counted: float = 0
+
+    @property
+    def middle(self) -> float:
+        return (self.low + self.high) / 2
 
 
-async def _metrics(instance: Json) -> str:
+def by_telemetry(scrapes: Iterable[tuple[str, str]], shape: KvShape) -> Bytes:
+    """What pdctl's telemetry makes of two scrapes of each decode engine."""
+    total = Bytes()
+    for pair in scrapes:
+        meter, scanner = Meter(ENGINE_FAMILIES), Scanner(scraped_names(ENGINE_FAMILIES))
+        for at_s, text in enumerate(pair):  # a second apart: its rates are totals
+            assert meter.feed(float(at_s), scanner.scan(text))
+        tally = meter.tally(1.0)
+        assert tally is not None
+        derived = derived_bytes(tally, shape, age_s=0.0)
+        assert isinstance(derived, Figure)
+        counted = tally.histograms["xfer_bytes"].total
+        total = Bytes(total.low + derived.low, total.high + derived.high, total.counted + counted)
+    return total
+
+
+async def metrics_of(instance: Json) -> str:
+    """The text of its `/metrics`."""
     async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
         answer = await client.get(f"http://{instance['endpoint']}/metrics")
     answer.raise_for_status()

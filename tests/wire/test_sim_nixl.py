@@ -43,7 +43,7 @@ async def decode_leg(decode: Engine, params: dict[str, Any]) -> Answer:
 
 
 async def test_decode_pulls_what_the_prefill_named(tmp_path: Path) -> None:
-    async with nixl_pair(tmp_path) as (prefill, decode):
+    async with nixl_pair(tmp_path, {"PDCTL_SIM_KV_BYTES_PER_TOKEN": "1024"}) as (prefill, decode):
         params = await prefill_leg(prefill)
         assert (params["remote_host"], params["remote_num_tokens"], params["tp_size"]) == ("127.0.0.1", 3, 1)
         assert params["remote_request_id"].startswith("cmpl-r1-0-")
@@ -51,6 +51,7 @@ async def test_decode_pulls_what_the_prefill_named(tmp_path: Path) -> None:
         await prefill.idle()
         seen = await metrics(decode.port)
     assert seen['vllm:prompt_tokens_by_source_total{engine="0",source="external_kv_transfer"}'] == 3
+    assert seen['vllm:nixl_bytes_transferred_sum{engine="0"}'] == 16 * 1024, "a whole block of 16 tokens moves"
 
 
 async def test_kv_is_held_for_its_lease_and_a_late_decode_fails(tmp_path: Path) -> None:
