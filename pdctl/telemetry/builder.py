@@ -7,7 +7,7 @@ the live source give the same snapshots for the same input.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pdctl.model.deployment import Slo
 from pdctl.model.reading import Unknown
@@ -17,6 +17,7 @@ from pdctl.model.snapshot import (
     Alert,
     ClientView,
     InstanceFigures,
+    NodeFigures,
     PairFigures,
     PoolFigures,
     Snapshot,
@@ -31,6 +32,7 @@ from pdctl.telemetry.meter import Meter, merge_tallies
 from pdctl.telemetry.node_feed import Heard, Lost, NodeSeen, Scraped
 from pdctl.telemetry.node_figures import NodeHistory
 from pdctl.telemetry.pool import pool_figures
+from pdctl.telemetry.pool_nics import Holders, pool_nic_bytes
 from pdctl.telemetry.router import RouterSight, router_figures
 
 ROUTER_TARGET = "router"
@@ -51,6 +53,7 @@ class SnapshotBuilder:
     _router: Meter = field(default_factory=lambda: Meter(ROUTER))
     _router_sight: RouterSight = field(default_factory=RouterSight)
     _nodes: dict[str, NodeHistory] = field(default_factory=dict)
+    _holders: Holders = field(default_factory=dict)
     _groups: GroupTallies = field(default_factory=GroupTallies)
 
     def expect(self, instances: Sequence[Expected]) -> None:
@@ -65,8 +68,9 @@ class SnapshotBuilder:
             kept[expected.name] = engine
         self._engines = kept
 
-    def expect_nodes(self, nodes: Sequence[str]) -> None:
-        """The nodes that there should be."""
+    def expect_nodes(self, nodes: Sequence[str], holders: Holders | None = None) -> None:
+        """The nodes that there should be. `holders`: whose slots they hold."""
+        self._holders = holders or {}
         self._nodes = {name: self._nodes.get(name, NodeHistory(name)) for name in nodes}
 
     def route(self, sight: RouterSight) -> None:
@@ -80,11 +84,10 @@ class SnapshotBuilder:
             history.heard(now_s)
         if isinstance(heard, NodeSeen):
             if history is not None:
-                history.take(heard)
+                history.take(heard, now_s)
             return
         if heard.target == ROUTER_TARGET:
-            if isinstance(heard, Scraped) and self._router.feed(heard.at_s, heard.scan):
-                self._router_sight.heard_s = now_s
+            self._hear_router(heard, now_s)
             return
         engine = self._engines.get(heard.target)
         if engine is None:
@@ -94,13 +97,30 @@ class SnapshotBuilder:
         else:
             engine.take(heard, now_s)
 
-    def unreachable(self, node: str, why: str) -> None:
-        """The stream of a node ended: nothing is known of it until it is back."""
+    def _hear_router(self, heard: Scraped | Lost, now_s: float) -> None:
+        sight = self._router_sight
+        if isinstance(heard, Lost):
+            sight.lost = heard.why
+        elif not heard.scan.damaged:
+            if heard.scan.samples:
+                self._router.feed(heard.at_s, heard.scan)
+            else:  # it prints none before its first request: it has just begun
+                self._router = Meter(ROUTER)
+            sight.heard_s, sight.lost = now_s, ""
+
+    def unreachable(self, node: str, why: str, reachable: bool | None = False) -> None:
+        """The stream of a node ended: nothing is known of it until it is back. `reachable` None: the node itself may
+        well be."""
         if node in self._nodes:
-            self._nodes[node].lost(why)
+            self._nodes[node].lost(why, reachable)
         for engine in self._engines.values():
             if engine.expected.node == node:
                 engine.lost(f"{node}: {why}")
+
+    def unread(self, why: str) -> None:
+        """The source of all engines' figures does not answer; of the nodes that says nothing."""
+        for engine in self._engines.values():
+            engine.lost(why)
 
     def build(
         self,
@@ -113,9 +133,8 @@ class SnapshotBuilder:
     ) -> Snapshot:
         """The snapshot of this moment. `now_s`: monotonic, as in `hear`; `taken_s`: wall clock."""
         self.seq += 1
-        figures = {
-            name: instance_figures(engine, now_s, self.interval_s, self.kv) for name, engine in self._engines.items()
-        }
+        nodes = {name: history.figures(now_s, self.interval_s) for name, history in self._nodes.items()}
+        figures = {name: self._instance(engine, now_s) for name, engine in self._engines.items()}
         merged = self._merged(now_s)
         return Snapshot(
             cluster=self.cluster,
@@ -125,14 +144,20 @@ class SnapshotBuilder:
             interval_s=self.interval_s,
             slo=self.slo,
             instances=figures,
-            pools=self._pools(figures, merged),
+            pools=self._pools(figures, merged, nodes),
             client=self._client(merged),
             router=router_figures(self._router_sight, self._router, now_s, self.interval_s),
-            nodes={name: history.figures(now_s) for name, history in self._nodes.items()},
+            nodes=nodes,
             pairs=pairs,
             alerts=alerts,
             notes=notes,
         )
+
+    def _instance(self, engine: Engine, now_s: float) -> InstanceFigures:
+        found = instance_figures(engine, now_s, self.interval_s, self.kv)
+        if self._router_sight.members_s is None:
+            return found
+        return replace(found, member=self._router_sight.member(found.name, now_s))
 
     def _merged(self, now_s: float) -> dict[str, dict[int, Dated]]:
         """By pool and window, of the engines that are fresh."""
@@ -144,12 +169,18 @@ class SnapshotBuilder:
         return {pool: self._groups.of(pool, engines, now_s) for pool, engines in fresh.items()}
 
     def _pools(
-        self, figures: Mapping[str, InstanceFigures], merged: Mapping[str, Mapping[int, Dated]]
+        self,
+        figures: Mapping[str, InstanceFigures],
+        merged: Mapping[str, Mapping[int, Dated]],
+        nodes: Mapping[str, NodeFigures],
     ) -> dict[str, PoolFigures]:
         members: dict[str, list[InstanceFigures]] = {}
         for instance in figures.values():
             members.setdefault(instance.pool, []).append(instance)
-        return {pool: pool_figures(pool, those, merged[pool], self.kv) for pool, those in members.items()}
+        return {
+            pool: pool_figures(pool, those, merged[pool], self.kv, pool_nic_bytes(pool, self._holders, nodes))
+            for pool, those in members.items()
+        }
 
     def _client(self, merged: Mapping[str, Mapping[int, Dated]]) -> dict[int, ClientView]:
         roles = {engine.expected.pool: engine.expected.role for engine in self._engines.values()}

@@ -53,6 +53,8 @@ class Engine:
     def take(self, scraped: Scraped, now_s: float) -> None:
         """A scrape arrived."""
         if not self.meter.feed(scraped.at_s, scraped.scan):
+            damaged = scraped.scan.damaged
+            self.lost(f"{damaged} lines of its answer cannot be read" if damaged else "its answer has no figures")
             return
         self.heard_s = now_s
         self.why_lost = ""
@@ -119,9 +121,11 @@ def instance_figures(engine: Engine, now_s: float, interval_s: float, kv: KvShap
     )
 
 
-def instance_kv(tally: Tally, role: Role, age_s: float, kv: KvShape | Unknown) -> KvTransfer:
-    """What an instance received; a prefill hands over and is counted where its KV arrives."""
-    nic: Fig = Unknown("port counters are the node's, not an instance's")
+_NODES_OWN: Final = Unknown("port counters are the node's, not an instance's")
+
+
+def instance_kv(tally: Tally, role: Role, age_s: float, kv: KvShape | Unknown, nic: Fig = _NODES_OWN) -> KvTransfer:
+    """What an instance or a pool received; a prefill hands over and is counted where its KV arrives."""
     if role is not Role.DECODE:
         return kv_transfer(tally, age_s, Unknown("counted where it arrives, at decode"), nic)
     return kv_transfer(tally, age_s, derived_bytes(tally, kv, age_s), nic)

@@ -16,7 +16,7 @@ from operator import sub
 from pdctl.telemetry.families import Family, Kind
 from pdctl.telemetry.histogram import Histogram, merge
 from pdctl.telemetry.layout import Layout, build
-from pdctl.telemetry.scan import Scan
+from pdctl.telemetry.scan import Labels, Scan, Series
 
 KEEP_S = 310.0
 _THIN = ((15.0, 0.0), (75.0, 5.0), (KEEP_S, 10.0))
@@ -73,15 +73,21 @@ class Meter:
     gauges: dict[tuple[str, str], float] = field(default_factory=dict)
     restarts: int = 0
     _layout: Layout | None = None
+    _absent: dict[tuple[str, Labels], float] = field(
+        default_factory=dict
+    )  # last values of series that are not shown now
     _last: list[float] = field(default_factory=list)
     _history: list[_Checkpoint] = field(default_factory=list)
     _tallies: dict[float, Tally | None] = field(default_factory=dict)  # of the last scrape
 
     def feed(self, at_s: float, scan: Scan) -> bool:
-        """Take one scrape of `at_s`. False, and nothing is taken, where it was cut or is older than the last one: a
-        part of a scrape would look like a restart."""
-        if scan.damaged or not scan.samples or (self.last_s is not None and at_s <= self.last_s):
+        """Take one scrape of `at_s`. False, and nothing is taken, where it was cut (a part of a scrape would look like
+        a restart) or is the last one again. A time before the last is of another clock, as after a boot of the node:
+        all begins anew."""
+        if scan.damaged or not scan.samples or at_s == self.last_s:
             return False
+        if self.last_s is not None and at_s < self.last_s:
+            self._history = []
         layout = self._layout
         if layout is None or tuple(scan.samples) != layout.order:
             layout = self._relaid(build(scan.samples, self.families), scan)
@@ -149,11 +155,11 @@ class Meter:
     def _add(self, layout: Layout, values: list[float], at_s: float) -> None:
         """Add what rose since the last scrape to the running sums, and keep a checkpoint."""
         rose = list(map(sub, values, self._last)) if self._history else [0.0] * len(values)
-        if rose and not min(rose) >= 0.0:  # a reset, or a value that is no number
+        if rose and not (min(rose) >= 0.0 and max(rose) < math.inf):  # a reset, or a value that is no number
             if any(new < old for new, old in zip(values, self._last, strict=True)):
                 self.restarts += 1
             rose = [_rise(new, old) for new, old in zip(values, self._last, strict=True)]
-            values = [old if math.isnan(new) else new for new, old in zip(values, self._last, strict=True)]
+            values = [new if math.isfinite(new) else old for new, old in zip(values, self._last, strict=True)]
         sums = array("d", self._history[-1].sums if self._history else [0.0] * layout.size)
         for slot, rise in zip(layout.slots, rose, strict=True):
             sums[slot] += rise
@@ -173,9 +179,15 @@ class Meter:
             ):
                 self._history = []
             else:
-                before = {old.order[position]: value for position, value in zip(old.rising, self._last, strict=True)}
+                # By name: another scanner, as after a lost connection, gives other objects for the same series.
+                before = {
+                    _named(old.order[position]): value for position, value in zip(old.rising, self._last, strict=True)
+                }
                 self._history = [_Checkpoint(point.at_s, _moved(point.sums, old, layout)) for point in self._history]
-                self._last = [before.get(layout.order[position], 0.0) for position in layout.rising]
+                known = self._absent | before
+                rising = [_named(layout.order[position]) for position in layout.rising]
+                self._last = [known.pop(name, 0.0) for name in rising]
+                self._absent = known
         self._layout = layout
         return layout
 
@@ -194,12 +206,16 @@ class Meter:
         self._history = kept
 
 
+def _named(series: Series) -> tuple[str, Labels]:
+    return (series.name, series.labels)
+
+
 def _at(checkpoint: _Checkpoint) -> float:
     return checkpoint.at_s
 
 
 def _rise(new: float, old: float) -> float:
-    if math.isnan(new) or math.isnan(old):
+    if not math.isfinite(new) or not math.isfinite(old):
         return 0.0
     return new - old if new >= old else new
 

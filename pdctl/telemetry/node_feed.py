@@ -44,7 +44,7 @@ Heard: TypeAlias = Scraped | Lost | NodeSeen
 class _Target:
     heads: list[Series | None] = field(default_factory=list)
     values: dict[Series, float] = field(default_factory=dict)
-    damaged: int = 0
+    damaged: set[str] = field(default_factory=set)  # numbers whose last value cannot be read
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class NodeFeed:
             self._update(target, said["v"])
             if kind == "part":
                 return None
-            return Scraped(said["t"], said["at"], Scan(dict(target.values), target.damaged))
+            return Scraped(said["t"], said["at"], Scan(dict(target.values), len(target.damaged)))
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"a line that the scraper does not send: {line[:80]!r}") from error
 
@@ -82,18 +82,18 @@ class NodeFeed:
         if first == 0:
             target.heads.clear()
             target.values.clear()
-            target.damaged = 0
+            target.damaged.clear()
         if first != len(target.heads):
             raise ValueError(f"heads from {first} after {len(target.heads)}")
         target.heads.extend(self._scanner.series(head) for head in heads)
 
     def _update(self, target: _Target, values: Mapping[str, str]) -> None:
-        target.damaged = 0
         for number, text in values.items():
             series = target.heads[int(number)]
             if series is None:
                 continue
             try:
                 target.values[series] = float(text)
+                target.damaged.discard(number)
             except ValueError:
-                target.damaged += 1
+                target.damaged.add(number)

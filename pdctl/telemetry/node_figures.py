@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pdctl.model.figure import Basis, Fig, Figure
+from pdctl.model.figure import Fig, Figure
 from pdctl.model.reading import Unknown
 from pdctl.model.snapshot import WINDOWS_S, GpuFigures, NicFigures, NodeFigures
+from pdctl.telemetry.instance import STALE_TICKS
 from pdctl.telemetry.node_feed import NodeSeen
 
 WORD_BYTES: Final = 4
 """`port_xmit_data` counts 4-byte words (Linux Documentation/ABI/stable/sysfs-class-infiniband)."""
 
-OLD_S: Final = 30.0
-"""A node that was not heard for so long is shown without figures."""
+OLD_S: Final = 5.0
+"""Counters that are older than this, and than two ticks, are not shown; sysfs of eight GPUs may take a while."""
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class NodeHistory:
     heard_s: float | None = None
     reachable: bool | None = None
     why: str = "not heard yet"
+    seen_s: float | None = None  # when its counters last came
     _seen: list[NodeSeen] = field(default_factory=list)
     _first: dict[str, float] = field(default_factory=dict)
 
@@ -33,13 +35,17 @@ class NodeHistory:
         """Something came from the node."""
         self.heard_s, self.reachable, self.why = now_s, True, ""
 
-    def lost(self, why: str) -> None:
-        """Its stream ended."""
-        self.reachable, self.why = False, why
+    def lost(self, why: str, reachable: bool | None = False) -> None:
+        """Its stream ended. `reachable` None: that says nothing of the node itself."""
+        self.reachable, self.why = reachable, why
         self._seen.clear()
 
-    def take(self, seen: NodeSeen) -> None:
+    def take(self, seen: NodeSeen, now_s: float) -> None:
         """Its counters. Only those of the shortest window are kept."""
+        self.seen_s = now_s
+        if self._seen and seen.at_s < self._seen[-1].at_s:  # it was booted meanwhile
+            self._seen.clear()
+            self._first.clear()
         for device, nic in seen.nics.items():
             if isinstance(nic.get("errors"), int):
                 self._first.setdefault(device, nic["errors"])
@@ -47,26 +53,19 @@ class NodeHistory:
         while len(self._seen) > 2 and seen.at_s - self._seen[1].at_s >= WINDOWS_S[0]:
             del self._seen[0]
 
-    def figures(self, now_s: float) -> NodeFigures:
+    def figures(self, now_s: float, interval_s: float = 1.0) -> NodeFigures:
         """The node now."""
-        age_s = None if self.heard_s is None else max(0.0, now_s - self.heard_s)
-        if age_s is None or age_s > OLD_S or not self._seen:
-            return NodeFigures(self.name, self.reachable, self.why, age_s)
+        heard_age_s = None if self.heard_s is None else max(0.0, now_s - self.heard_s)
+        age_s = None if self.seen_s is None else max(0.0, now_s - self.seen_s)
+        if age_s is None or age_s > max(OLD_S, STALE_TICKS * interval_s) or not self._seen:
+            return NodeFigures(self.name, self.reachable, self.why, heard_age_s)
         newest, oldest = self._seen[-1], self._seen[0]
         elapsed_s = newest.at_s - oldest.at_s
         nics = tuple(
             self._nic(device, nic, oldest.nics.get(device, {}), elapsed_s, age_s) for device, nic in newest.nics.items()
         )
         gpus = tuple(_gpu(int(index), gpu, age_s) for index, gpu in newest.gpus.items())
-        return NodeFigures(self.name, self.reachable, self.why, age_s, gpus, nics)
-
-    def nic_bytes(self, now_s: float) -> Fig:
-        """What all RDMA devices received, bytes per second: KV and everything else."""
-        figures = [nic.rx_bytes for nic in self.figures(now_s).nics]
-        known = [figure for figure in figures if isinstance(figure, Figure)]
-        if not known or len(known) < len(figures):
-            return Unknown("not every RDMA device shows its counters" if figures else "no RDMA device is seen")
-        return Figure.exact(sum(figure.low for figure in known), known[0].age_s, Basis.MEASURED, "all RDMA traffic")
+        return NodeFigures(self.name, self.reachable, self.why, heard_age_s, gpus, nics)
 
     def _nic(
         self, device: str, nic: Mapping[str, Any], before: Mapping[str, Any], elapsed_s: float, age_s: float

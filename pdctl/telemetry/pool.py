@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.reading import Unknown
@@ -15,9 +16,14 @@ from pdctl.telemetry.kv_bytes import KvShape
 
 
 def pool_figures(
-    name: str, members: Sequence[InstanceFigures], merged: Mapping[int, Dated], kv: KvShape | Unknown
+    name: str,
+    members: Sequence[InstanceFigures],
+    merged: Mapping[int, Dated],
+    kv: KvShape | Unknown,
+    nics: Mapping[int, Fig],
 ) -> PoolFigures:
-    """Over the instances of one pool, at least one; `merged`: the tallies of those that are fresh, by window."""
+    """Over the instances of one pool, at least one; `merged`: the tallies of those that are fresh, by window; `nics`:
+    what the ports of its nodes received."""
     role = members[0].role
     fresh = [instance for instance in members if not isinstance(instance.load.running, Unknown)]
     left_out = tuple(instance.name for instance in members if isinstance(instance.load.running, Unknown))
@@ -32,7 +38,7 @@ def pool_figures(
         left_out=left_out,
         load=_load([instance.load for instance in fresh], nobody),
         windows={window_s: _window(merged.get(window_s), nobody) for window_s in WINDOWS_S},
-        kv={window_s: _moved(merged.get(window_s), role, kv, nobody) for window_s in WINDOWS_S},
+        kv={window_s: _moved(merged.get(window_s), role, kv, nics[window_s], nobody) for window_s in WINDOWS_S},
     )
 
 
@@ -40,8 +46,10 @@ def _window(dated: Dated | None, nobody: Unknown) -> Window:
     return unknown_window(nobody) if dated is None else window(dated.tally, dated.age_s)
 
 
-def _moved(dated: Dated | None, role: Role, kv: KvShape | Unknown, nobody: Unknown) -> KvTransfer:
-    return unknown_kv(nobody) if dated is None else instance_kv(dated.tally, role, dated.age_s, kv)
+def _moved(dated: Dated | None, role: Role, kv: KvShape | Unknown, nic: Fig, nobody: Unknown) -> KvTransfer:
+    if dated is None:
+        return replace(unknown_kv(nobody), bytes_nic=nic)
+    return instance_kv(dated.tally, role, dated.age_s, kv, nic)
 
 
 def _load(loads: Sequence[Load], nobody: Unknown) -> Load:

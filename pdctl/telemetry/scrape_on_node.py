@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-HEADS_AT_ONCE = 150  # a line of output stays well under the 64 KiB that a stream's line may have
+HEADS_BYTES = 32 << 10  # a line of output stays well under the 64 KiB that a stream's line may have
 VALUES_AT_ONCE = 1500
 BODY_MAX_BYTES = 16 << 20
 TIMEOUT_S = 5.0
@@ -69,11 +69,15 @@ class Target(threading.Thread):
             except Exception as error:
                 self.connection = None
                 why = str(error) or type(error).__name__
-                self.out.say({"k": "lost", "t": self.name_, "at": time.monotonic(), "why": why[:300]})
+                self.say({"k": "lost", "t": self.name_, "at": time.monotonic(), "why": why[:300]})
             else:
                 self.send(text, time.monotonic())
             due = max(due + self.interval_s, time.monotonic())
             self.gone.wait(due - time.monotonic())
+
+    def say(self, message: "dict[str, Any]") -> None:
+        if not self.gone.is_set():  # a late answer of what was scraped before must not pass for its successor's
+            self.out.say(message)
 
     def fetch(self) -> str:
         if self.connection is None:
@@ -104,23 +108,31 @@ class Target(threading.Thread):
         for first in range(0, len(numbers), VALUES_AT_ONCE):
             part = {number: changed[number] for number in numbers[first : first + VALUES_AT_ONCE]}
             if first + VALUES_AT_ONCE < len(numbers):
-                self.out.say({"k": "part", "t": self.name_, "v": part})
+                self.say({"k": "part", "t": self.name_, "v": part})
             else:
-                self.out.say({"k": "values", "t": self.name_, "at": at, "n": len(values), "v": part})
+                self.say({"k": "values", "t": self.name_, "at": at, "n": len(values), "v": part})
         if not numbers:
-            self.out.say({"k": "values", "t": self.name_, "at": at, "n": len(values), "v": {}})
+            self.say({"k": "values", "t": self.name_, "at": at, "n": len(values), "v": {}})
 
     def begin(self, heads: "list[str]") -> None:
         self.order, self.values = heads, []
-        for first in range(0, len(heads), HEADS_AT_ONCE):
-            part = heads[first : first + HEADS_AT_ONCE]
-            self.out.say({"k": "heads", "t": self.name_, "from": first, "heads": part})
+        first, size = 0, 0
+        for number, head in enumerate(heads):
+            size += 2 * len(head) + 8  # quotes are escaped
+            if size >= HEADS_BYTES or number + 1 == len(heads):
+                part = heads[first : number + 1]
+                self.say({"k": "heads", "t": self.name_, "from": first, "heads": part})
+                first, size = number + 1, 0
 
 
 def watch_sysfs(out: "Out", settings: "dict[str, float]") -> None:
     while True:
         at = time.monotonic()
-        out.say(dict(read_node(), k="node", at=at))
+        try:
+            seen = read_node()
+        except Exception:  # an odd file of one device ends neither this thread nor the sign of life
+            seen = {"nics": {}, "gpus": {}}
+        out.say(dict(seen, k="node", at=at))
         time.sleep(max(0.05, settings["interval_s"] - (time.monotonic() - at)))
 
 

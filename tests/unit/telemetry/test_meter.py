@@ -123,6 +123,39 @@ def test_a_series_that_appears_later_rose_from_zero() -> None:
     assert target.tally().rates("finished") == {"stop": 0.0, "abort": 2.0}
 
 
+def test_a_scanner_that_begins_anew_gives_no_jump() -> None:
+    """After a lost connection the same series are read by another scanner."""
+    target = Target()
+    for second in range(6):
+        if second == 3:
+            target.scanner = Scanner(NAMES)
+        target.scrape(float(second), counter("generation_tokens_total", 1e6 + 100 * second))
+    assert target.tally().rate("tokens_out") == pytest.approx(100.0)
+
+
+def test_a_series_that_is_not_shown_for_a_while_does_not_rise_from_zero_again() -> None:
+    target = Target()
+    whole = counter("prompt_tokens_total", 1) + counter("generation_tokens_total", 1000)
+    for second, text in enumerate((whole, counter("prompt_tokens_total", 1), whole)):
+        target.scrape(float(second), text)
+    assert target.tally().counters["tokens_out", ""] == 0.0
+
+
+def test_after_a_boot_of_the_node_its_clock_begins_anew_and_so_does_the_history() -> None:
+    target = Target()
+    target.scrape(9000.0, counter("generation_tokens_total", 500))
+    for second in (20, 21):
+        assert target.scrape(float(second), counter("generation_tokens_total", 10 * second))
+    assert target.tally().rate("tokens_out") == pytest.approx(10.0)
+
+
+def test_an_infinite_value_adds_nothing_and_spoils_nothing() -> None:
+    target = Target()
+    for second, value in enumerate((100.0, float("inf"), float("inf"), 300.0)):
+        target.scrape(float(second), counter("generation_tokens_total", value))
+    assert target.tally().counters["tokens_out", ""] == pytest.approx(200.0)
+
+
 def test_changed_buckets_begin_a_new_history() -> None:
     target = Target()
     target.scrape(0.0, histogram("time_to_first_token_seconds", [0.2], BOUNDS))
