@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -24,10 +25,23 @@ from tests.wire.sim_client import call, metrics
 QUICK = {"PDCTL_SIM_STARTUP_S": "0", "PDCTL_SIM_PROFILE": "fast", "PDCTL_SIM_KV_LATENCY_S": "0.001"}
 
 
+# Above what fleets plan for their first launches and below the range of outgoing connections; a part of it for every
+# test process, for two that look for free ports at one time would find the same.
+_FIRST, _END, _PARTS = 24_000, 32_768, 8
+_PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PARTS
+_SIZE = (_END - _FIRST) // _PARTS
+_offsets = itertools.count(random.randrange(_SIZE))
+
+
 def free_block(count: int) -> int:
-    """The first of `count` neighbouring free ports, below the range from which outgoing connections take theirs."""
+    """The first of `count` neighbouring free ports that nobody was given lately."""
     while True:
-        first = random.randrange(20000, 32768 - count)
+        offset = next(_offsets) % _SIZE
+        if offset + count > _SIZE:
+            continue
+        for _ in range(count - 1):
+            next(_offsets)
+        first = _FIRST + _PART * _SIZE + offset
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
