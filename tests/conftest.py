@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import secrets
 import time
@@ -51,6 +52,12 @@ def _nothing_is_left_running(request: pytest.FixtureRequest, monkeypatch: pytest
             process.kill()
     if names:
         pytest.fail(f"left running {_GRACE_S:g} s after the test:\n" + "\n".join(names))
+
+
+def pytest_collection_finish() -> None:
+    """What collection made lives to the end: no later sweep of the garbage collector needs to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 _LONGEST_FIRST = ("fleet", "crash", "wire")
