@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Final
 
 from pdctl.control.cluster import Cluster
 from pdctl.errors import NodeError
-from pdctl.model.deployment import ArgValue, Deployment, PoolSpec
+from pdctl.model.deployment import ArgValue, PoolSpec
 from pdctl.model.reading import Unknown
 from pdctl.model.role import EngineKind, Role
 from pdctl.telemetry.kv_bytes import KvShape, kv_shape
@@ -20,7 +21,10 @@ READ_S: Final = 10.0
 async def read_kv_shape(cluster: Cluster) -> KvShape | Unknown:
     """Unknown, with the reason, where the file cannot be had or does not say it (a hub id, a simulated model)."""
     deployment = cluster.deployment
-    pool = _decode_pool(deployment)
+    pools = [pool for pool in deployment.pools.values() if pool.role is Role.DECODE]
+    if len({_settings(pool) for pool in pools}) > 1:
+        return Unknown("decode pools differ in block size, cache type or TP: a token takes not the same in each")
+    pool = next(iter(pools), None)
     instance = next((found for found in deployment.instances if pool is not None and found.pool == pool.name), None)
     if pool is None or instance is None:
         return Unknown("there is no decode pool")
@@ -39,16 +43,16 @@ async def read_kv_shape(cluster: Cluster) -> KvShape | Unknown:
         return Unknown(f"{path} is no JSON on {instance.leader.node}", path)
     if not isinstance(config, dict):
         return Unknown(f"{path} is no model configuration", path)
-    return kv_shape(
-        config,
-        block_tokens=_whole(pool.args.get("block-size")) or DEFAULT_BLOCK_TOKENS,
-        cache_dtype=str(pool.args.get("kv-cache-dtype") or "auto"),
-        copies=pool.parallel.tp,
-    )
+    block_tokens, cache_dtype, tp = _settings(pool)
+    found = kv_shape(config, block_tokens=block_tokens or DEFAULT_BLOCK_TOKENS, cache_dtype=cache_dtype, copies=tp)
+    if isinstance(found, KvShape) and block_tokens is None:
+        return replace(found, assumed_blocks=True)
+    return found
 
 
-def _decode_pool(deployment: Deployment) -> PoolSpec | None:
-    return next((pool for pool in deployment.pools.values() if pool.role is Role.DECODE), None)
+def _settings(pool: PoolSpec) -> tuple[int | None, str, int]:
+    """Tokens per block (None: not set), the cache's data type, TP ranks."""
+    return _whole(pool.args.get("block-size")), str(pool.args.get("kv-cache-dtype") or "auto"), pool.parallel.tp
 
 
 def _whole(value: ArgValue) -> int | None:

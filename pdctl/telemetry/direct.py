@@ -14,6 +14,7 @@ from pdctl.telemetry.node_feed import Heard, Lost, Scraped
 from pdctl.telemetry.scan import Scanner
 
 TIMEOUT_S: Final = 5.0
+BODY_MAX_BYTES: Final = 16 << 20
 
 
 @dataclass(slots=True)
@@ -54,13 +55,21 @@ class DirectScraper:
                 await asyncio.sleep(due_s - self.monotonic())
 
     async def _one(self, client: httpx.AsyncClient, scanner: Scanner, target: str, url: str) -> Heard:
+        body = bytearray()
         try:
-            answer = await client.get(url)
-        except (httpx.HTTPError, OSError) as error:
+            # httpx's own deadline is per read: an answer that trickles, or has no end, needs one of the whole.
+            async with asyncio.timeout(TIMEOUT_S), client.stream("GET", url) as answer:
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > BODY_MAX_BYTES:
+                        return Lost(target, self.monotonic(), f"its answer is longer than {BODY_MAX_BYTES} bytes")
+        except TimeoutError:
+            return Lost(target, self.monotonic(), f"no whole answer in {TIMEOUT_S:.0f} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Lost(target, self.monotonic(), str(error) or type(error).__name__)
         if answer.status_code != 200:
             return Lost(target, self.monotonic(), f"it answered {answer.status_code}")
-        return Scraped(target, self.monotonic(), scanner.scan(answer.text))
+        return Scraped(target, self.monotonic(), scanner.scan(body.decode("utf-8", "replace")))
 
 
 def _host(host: str) -> str:

@@ -37,14 +37,14 @@ def window(tally: Tally, age_s: float) -> Window:
 
 def kv_transfer(tally: Tally, age_s: float, bytes_derived: Fig, bytes_nic: Fig) -> KvTransfer:
     """What moved, from the receiving (decode) side's tally; the derived and the NIC's figures come from elsewhere."""
-    moved = tally.histograms.get("xfer_bytes")
+    moved, transfers = tally.total_per_s("xfer_bytes"), tally.events_per_s("xfer_bytes")
     took = tally.histograms.get("xfer_time")
     silent = Unknown("the KV connector exports no metrics", "MoRI-IO up to vLLM 0.33 has none")
     return KvTransfer(
-        bytes_measured=Figure.exact(moved.total / tally.elapsed_s, age_s) if moved else silent,
+        bytes_measured=silent if moved is None else Figure.exact(moved, age_s),
         bytes_derived=bytes_derived,
         bytes_nic=bytes_nic,
-        transfers=Figure.exact(moved.count / tally.elapsed_s, age_s) if moved else silent,
+        transfers=silent if transfers is None else Figure.exact(transfers, age_s),
         transfer_time=took.latency(age_s) if took else Latency.unknown(silent.reason, silent.source),
         failed=_rate(tally, "xfer_failed", age_s, silent),
         expired=_rate(tally, "xfer_expired", age_s, silent),
@@ -54,7 +54,7 @@ def kv_transfer(tally: Tally, age_s: float, bytes_derived: Fig, bytes_nic: Fig) 
 
 def _flow(tally: Tally, age_s: float) -> Flow:
     finished = tally.rates("finished")
-    steps = tally.histograms.get("step_tokens")
+    steps = tally.events_per_s("step_tokens")
     errors: dict[str, Fig] = {
         reason: Figure.exact(rate, age_s) for reason, rate in finished.items() if reason in FAILED_REASONS
     }
@@ -67,7 +67,7 @@ def _flow(tally: Tally, age_s: float) -> Flow:
         requests=requests,
         tokens_in=_rate(tally, "tokens_in", age_s),
         tokens_out=_rate(tally, "tokens_out", age_s),
-        steps=Figure.exact(steps.count / tally.elapsed_s, age_s) if steps else _not_shown("step_tokens"),
+        steps=_not_shown("step_tokens") if steps is None else Figure.exact(steps, age_s),
         preemptions=_rate(tally, "preemptions", age_s),
         prefix_hit_share=_share(tally, "prefix_hits", "prefix_queries", age_s),
         errors=errors,

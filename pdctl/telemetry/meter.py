@@ -26,11 +26,13 @@ _THIN_FROM = 96  # checkpoints; half of them stay at one scrape a second
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What rose between two scrapes `elapsed_s` apart. `counters` by (family, label value)."""
+    """What rose between two scrapes `elapsed_s` apart. `counters` by (family, label value). `parts`: the tallies that
+    this one was merged of; their times may differ, so its rates are the sums of theirs."""
 
     elapsed_s: float
     counters: Mapping[tuple[str, str], float]
     histograms: Mapping[str, Histogram]
+    parts: tuple[Tally, ...] = ()
 
     def rate(self, family: str, split: str = "") -> float | None:
         """Per second; None where the target does not show that family."""
@@ -40,6 +42,16 @@ class Tally:
     def rates(self, family: str) -> dict[str, float]:
         """Per second by label value."""
         return {split: rose / self.elapsed_s for (key, split), rose in self.counters.items() if key == family}
+
+    def events_per_s(self, family: str) -> float | None:
+        """How many events a histogram counted per second; None where the target does not show it."""
+        shown = [(part.histograms[family], part) for part in self.parts or (self,) if family in part.histograms]
+        return sum(histogram.count / part.elapsed_s for histogram, part in shown) if shown else None
+
+    def total_per_s(self, family: str) -> float | None:
+        """What the events of a histogram add up to, per second: bytes, tokens."""
+        shown = [(part.histograms[family], part) for part in self.parts or (self,) if family in part.histograms]
+        return sum(histogram.total / part.elapsed_s for histogram, part in shown) if shown else None
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally | None:
@@ -55,7 +67,9 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally | None:
         for key, histogram in tally.histograms.items():
             histograms.setdefault(key, []).append(histogram)
     merged = {key: merge(several) for key, several in histograms.items()}
-    return Tally(elapsed_s, counters, {key: histogram for key, histogram in merged.items() if histogram is not None})
+    parts = tuple(part for tally in tallies for part in tally.parts or (tally,))
+    found = {key: histogram for key, histogram in merged.items() if histogram is not None}
+    return Tally(elapsed_s, counters, found, parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from pdctl.telemetry.scan import Labels, Scan, Series
 INSTANCE_LABEL: Final = "pdctl_instance"
 NODE_LABEL: Final = "pdctl_node"
 CLUSTER_LABEL: Final = "pdctl_cluster"
+GENERATION_LABEL: Final = "pdctl_generation"
 _OURS: Final = frozenset({"__name__", "job", "instance", INSTANCE_LABEL, NODE_LABEL, CLUSTER_LABEL})
-_OURS_TOO: Final = frozenset({"pdctl_pool", "pdctl_role", "pdctl_slot", "pdctl_generation"})
+_OURS_TOO: Final = frozenset({"pdctl_pool", "pdctl_role", "pdctl_slot", GENERATION_LABEL})
 FIRST_LOOK_S: Final = 310
 """The first question fills the longest window at once."""
 OVERLAP_S: Final = 15
@@ -42,14 +43,21 @@ class PrometheusSource:
     _series: dict[tuple[str, Labels], Series] = field(default_factory=dict)
     _last_s: dict[str, float] = field(default_factory=dict)
     _asked_s: float | None = None
+    every_s: float = 0.0  # between the two newest scrapes of a target, the longest of all; 0 before two
 
-    async def read(self, now_s: float) -> list[tuple[str, Heard, float]]:
-        """What is new since the last call: (node, scrape, age in seconds). `now_s`: wall clock. Raises
-        PrometheusError."""
+    async def read(self, now_s: float, launches: Mapping[str, int] | None = None) -> list[tuple[str, Heard, float]]:
+        """What is new since the last call: (node, scrape, age in seconds). `now_s`: wall clock; `launches`: present
+        generations by instance, of which nothing older is taken. Raises PrometheusError."""
         names = "|".join(sorted(self.names))
-        back_s = FIRST_LOOK_S if self._asked_s is None else min(FIRST_LOOK_S, now_s - self._asked_s + OVERLAP_S)
+        back_s = (
+            FIRST_LOOK_S if self._asked_s is None else min(FIRST_LOOK_S, max(0.0, now_s - self._asked_s) + OVERLAP_S)
+        )
         query = f'{{{CLUSTER_LABEL}="{self.cluster}",__name__=~"{names}"}}[{back_s:.0f}s]'
-        found = self._scrapes(await self._query(query), now_s)
+        matrix = await self._query(query)
+        try:
+            found = self._scrapes(matrix, now_s, launches or {})
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise PrometheusError(f"{self.url}: it answered what is no matrix of samples ({error!r})") from error
         self._asked_s = now_s
         return found
 
@@ -65,22 +73,30 @@ class PrometheusSource:
         result = body.get("data", {}).get("result", [])
         return result if isinstance(result, list) else []
 
-    def _scrapes(self, matrix: list[dict[str, Any]], now_s: float) -> list[tuple[str, Heard, float]]:
+    def _scrapes(
+        self, matrix: list[dict[str, Any]], now_s: float, launches: Mapping[str, int]
+    ) -> list[tuple[str, Heard, float]]:
         """Series back to scrapes: all samples of one target at one time are one scrape."""
         grouped: dict[tuple[str, str], dict[float, dict[Series, float]]] = {}
         for row in matrix:
             labels: Mapping[str, str] = row["metric"]
             target, node = labels.get(INSTANCE_LABEL, ""), labels.get(NODE_LABEL, "")
+            if target in launches and labels.get(GENERATION_LABEL, "") not in ("", str(launches[target])):
+                continue  # of a launch that is over
             series = self._one(labels)
             times = grouped.setdefault((node, target), {})
             for at_s, value in row["values"]:
                 if at_s > self._last_s.get(target, float("-inf")):
                     times.setdefault(at_s, {})[series] = float(value)
         found: list[tuple[str, Heard, float]] = []
+        gaps: list[float] = []
         for (node, target), times in grouped.items():
+            stamps = sorted({*times, *([self._last_s[target]] if target in self._last_s else [])})
+            gaps += [stamps[-1] - stamps[-2]] if len(stamps) > 1 else []
             for at_s in sorted(times):
                 found.append((node, Scraped(target, at_s, Scan(times[at_s], 0)), max(0.0, now_s - at_s)))
                 self._last_s[target] = at_s
+        self.every_s = max(gaps, default=self.every_s)
         return found
 
     def _one(self, labels: Mapping[str, str]) -> Series:

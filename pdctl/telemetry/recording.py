@@ -6,7 +6,10 @@ hour keep every tenth second. `blocks` says how they are packed.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import sqlite3
 import zlib
 from bisect import bisect_right
@@ -44,36 +47,53 @@ class Limits:
 
 
 class Recorder:
-    """Appends snapshots to a recording. Not for several writers of one file."""
+    """Appends snapshots to a recording; a file has one writer at a time."""
 
     def __init__(self, path: Path, cluster: str, limits: Limits | None = None) -> None:
-        """Raises UsageError for a file that is something else, or another cluster's recording."""
+        """Raises UsageError for a file that is something else, that is another cluster's recording, that cannot be
+        written, or that another process writes."""
         self._limits = limits or Limits()
-        self._base = _open(path, create=True)
+        self._path = path
+        self._lock = _only_writer(path)
+        try:
+            self._base = _open(path, create=True)
+        except BaseException:
+            os.close(self._lock)
+            raise
         try:
             about = _about(self._base, path)
             if about.get("cluster", cluster) != cluster:
                 raise UsageError(f"{path} is a recording of {about['cluster']}", hint="name another file")
             with self._base:
                 self._base.execute("INSERT OR IGNORE INTO about VALUES ('cluster', ?)", (cluster,))
-        except BaseException:
+        except BaseException as error:
             self._base.close()
+            os.close(self._lock)
+            if isinstance(error, sqlite3.Error):
+                raise _unwritable(path, error) from error
             raise
 
     def add(self, snapshot: Snapshot) -> None:
-        """Append one; it is on disk when this returns."""
-        with self._base:
-            body = zlib.compress(to_json(snapshot), 1)
-            self._base.execute("INSERT INTO tail VALUES (?, ?)", (snapshot.taken_s, body))
-        if self._count("tail") >= self._limits.block:
-            self._fold(snapshot.taken_s)
+        """Append one; a crash of pdctl does not lose it any more when this returns. Raises UsageError where the file
+        cannot be written (a full disk)."""
+        body = zlib.compress(to_json(snapshot), 1)
+        try:
+            with self._base:
+                self._base.execute("INSERT INTO tail VALUES (?, ?)", (snapshot.taken_s, body))
+            if self._count("tail") >= self._limits.block:
+                self._fold(snapshot.taken_s)
+        except sqlite3.Error as error:
+            raise _unwritable(self._path, error) from error
 
     def close(self) -> None:
-        """Put the rest into a block, and close the file."""
-        with closing(self._base):
-            newest = self._base.execute("SELECT max(taken) FROM tail").fetchone()[0]
-            if newest is not None:
-                self._fold(newest)
+        """Put the rest into a block if that can be done, and close the file."""
+        try:
+            with closing(self._base), contextlib.suppress(sqlite3.Error):  # what is in the tail stays there
+                newest = self._base.execute("SELECT max(taken) FROM tail").fetchone()[0]
+                if newest is not None:
+                    self._fold(newest)
+        finally:
+            os.close(self._lock)
 
     def _fold(self, now_s: float) -> None:
         rows = self._base.execute("SELECT taken, body FROM tail ORDER BY taken").fetchall()
@@ -103,10 +123,13 @@ class Recorder:
         documents: list[Any] = []
         for rowid, count, stamps, body in old:
             for taken, document in zip(json.loads(stamps), unpack(body, count), strict=True):
-                if not times or taken - times[-1] >= self._limits.coarse_s - 0.5:
+                # Where the clock was set back, what follows lies among what was there before; all of it is thinned.
+                if not times or abs(taken - times[-1]) >= self._limits.coarse_s - 0.5:
                     times.append(taken)
                     documents.append(document)
             self._base.execute("DELETE FROM block WHERE rowid = ?", (rowid,))
+        order = sorted(range(len(times)), key=times.__getitem__)
+        times, documents = [times[place] for place in order], [documents[place] for place in order]
         size = self._limits.block
         for first in range(0, len(times), size):
             self._insert(times[first : first + size], documents[first : first + size], thin=True)
@@ -122,19 +145,32 @@ class Recorder:
         return int(self._base.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 (a name of ours)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one snapshot lies: in the block `rowid` of `count`, or (count 0) in the tail."""
+
+    taken_s: float
+    rowid: int
+    offset: int
+    count: int
+
+
 class Recording:
     """A recording to read, also while it is being written. What it gives is never marked as live."""
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError for a file that is no recording, or one of a newer pdctl."""
         self._base = _open(path, create=False)
-        self.cluster = _about(self._base, path).get("cluster", "")
-        self._blocks = self._base.execute("SELECT rowid, count, times FROM block ORDER BY first").fetchall()
-        self._tail = self._base.execute("SELECT rowid, taken FROM tail ORDER BY taken").fetchall()
-        self.times: tuple[float, ...] = (
-            *(taken for _, _, times in self._blocks for taken in json.loads(times)),
-            *(taken for _, taken in self._tail),
-        )
+        try:
+            self.cluster = _about(self._base, path).get("cluster", "")
+            self._places = self._index()
+        except sqlite3.Error as error:
+            self._base.close()
+            raise UsageError(f"{path} is damaged: {error}", hint="an older copy, or another recording") from error
+        except UsageError:
+            self._base.close()
+            raise
+        self.times: tuple[float, ...] = tuple(place.taken_s for place in self._places)
         self._cached: tuple[int, list[Any]] = (-1, [])
 
     def __len__(self) -> int:
@@ -158,42 +194,95 @@ class Recording:
         """Close the file."""
         self._base.close()
 
+    def _index(self) -> list[_Place]:
+        """All places by time: where the clock was set back, blocks overlap."""
+        with self._base:  # one view of both tables, also while a recorder folds
+            self._base.execute("BEGIN")
+            blocks = self._base.execute("SELECT rowid, count, times FROM block").fetchall()
+            tail = self._base.execute("SELECT rowid, taken FROM tail").fetchall()
+        places = [
+            _Place(taken, rowid, offset, count)
+            for rowid, count, times in blocks
+            for offset, taken in enumerate(json.loads(times))
+        ]
+        places += [_Place(taken, rowid, 0, 0) for rowid, taken in tail]
+        return sorted(places, key=lambda place: place.taken_s)
+
     def _document(self, place: int) -> Any:
-        for number, (rowid, count, _) in enumerate(self._blocks):
-            if place < count:
-                if self._cached[0] != number:
-                    body = self._base.execute("SELECT body FROM block WHERE rowid = ?", (rowid,)).fetchone()
-                    if body is None:
-                        raise ValueError("this part of the recording was thinned out meanwhile; open it again")
-                    self._cached = (number, unpack(body[0], count))
-                return self._cached[1][place]
-            place -= count
-        body = self._base.execute("SELECT body FROM tail WHERE rowid = ?", (self._tail[place][0],)).fetchone()
-        if body is None:
-            raise ValueError("this part of the recording was folded meanwhile; open it again")
-        return json.loads(zlib.decompress(body[0]))
+        """Raises ValueError where it is damaged, or was thinned out since the recording was opened."""
+        wanted = self._places[place]
+        try:
+            found = self._read(wanted)
+            if found is None:  # folded or thinned by its recorder meanwhile: it lies elsewhere, if anywhere
+                moved = [other for other in self._index() if other.taken_s == wanted.taken_s]
+                found = self._read(moved[0]) if moved else None
+        except (sqlite3.Error, zlib.error) as error:
+            raise ValueError(f"the recording is damaged: {error}") from error
+        if found is None:
+            raise ValueError("this part of the recording was thinned out meanwhile; open it again")
+        return found
+
+    def _read(self, place: _Place) -> Any | None:
+        if not place.count:
+            query = "SELECT body FROM tail WHERE rowid = ? AND taken = ?"
+            body = self._base.execute(query, (place.rowid, place.taken_s)).fetchone()
+            return None if body is None else json.loads(zlib.decompress(body[0]))
+        if self._cached[0] != place.rowid:
+            body = self._base.execute("SELECT body FROM block WHERE rowid = ?", (place.rowid,)).fetchone()
+            if body is None:
+                return None
+            self._cached = (place.rowid, unpack(body[0], place.count))
+        return self._cached[1][place.offset]
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
-    new = not path.exists()
+    new = not path.exists() or path.stat().st_size == 0
     if new and not create:
-        raise UsageError(f"{path} does not exist", hint="`pdctl watch --record FILE` makes one")
+        raise UsageError(f"{path} does not exist or is empty", hint="`pdctl watch --record FILE` makes one")
     try:
-        base = sqlite3.connect(path if create else f"file:{path}?mode=ro", uri=not create, check_same_thread=False)
+        base = sqlite3.connect(
+            path if create else f"{path.absolute().as_uri()}?mode=ro", uri=not create, check_same_thread=False
+        )
         if create:
             base.execute(
                 "PRAGMA synchronous = NORMAL"
             )  # a crash of pdctl loses nothing; one of the machine a few ticks
     except sqlite3.Error as error:
         raise UsageError(f"{path} cannot be opened: {error}", hint="was it made by `pdctl watch --record`?") from error
-    if new:
-        base.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        base.execute("PRAGMA journal_mode = WAL")
-        with base:
-            base.executescript(_TABLES)
-            base.execute("INSERT INTO about VALUES ('format', ?)", (str(FORMAT),))
-            base.execute("INSERT INTO about VALUES ('snapshot_schema', ?)", (str(SCHEMA),))
+    if new and create:
+        try:
+            _begin(base)
+        except sqlite3.Error as error:
+            base.close()
+            raise _unwritable(path, error) from error
     return base
+
+
+def _begin(base: sqlite3.Connection) -> None:
+    base.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    base.execute("PRAGMA journal_mode = WAL")
+    with base:
+        base.executescript(_TABLES)
+        base.execute("INSERT INTO about VALUES ('format', ?)", (str(FORMAT),))
+        base.execute("INSERT INTO about VALUES ('snapshot_schema', ?)", (str(SCHEMA),))
+
+
+def _only_writer(path: Path) -> int:
+    """A descriptor that holds the file's lock. SQLite's own locks are of another kind, and held for moments only."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise UsageError(f"{path} is being recorded to already", hint="name another file, or end that one") from error
+    return lock
+
+
+def _unwritable(path: Path, why: object) -> UsageError:
+    return UsageError(f"{path} cannot be written: {why}", hint="is the disk full, or the directory not yours?")
 
 
 def _about(base: sqlite3.Connection, path: Path) -> dict[str, str]:

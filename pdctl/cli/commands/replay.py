@@ -40,6 +40,8 @@ def command(options: Globals, file: Path, at: str | None, speed: float, window_s
         asyncio.run(show_snapshots(options, _played(recording, first, speed, ticks), int(window_s)))
     except KeyboardInterrupt:
         return 130
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}", hint="begin elsewhere with --at, or replay it again") from error
     finally:
         recording.close()
     return 0

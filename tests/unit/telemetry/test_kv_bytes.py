@@ -7,8 +7,9 @@ import pytest
 from pdctl.model.figure import Basis, Figure
 from pdctl.model.reading import Unknown
 from pdctl.telemetry.families import ENGINE_FAMILIES
+from pdctl.telemetry.histogram import Histogram
 from pdctl.telemetry.kv_bytes import KvShape, derived_bytes, kv_shape
-from pdctl.telemetry.meter import Meter
+from pdctl.telemetry.meter import Meter, Tally, merge_tallies
 from pdctl.telemetry.scan import Scanner
 from tests.tool_outputs import read
 from tests.unit.telemetry.scrapes import NAMES
@@ -100,3 +101,39 @@ def test_the_latent_kv_of_mla_lies_on_every_tp_rank() -> None:
 )
 def test_a_config_that_does_not_say_it_is_unknown(config: dict[str, object]) -> None:
     assert isinstance(kv_shape(config, block_tokens=16, cache_dtype="auto"), Unknown)
+
+
+def test_every_tp_rank_has_a_head_of_kv_even_where_there_are_fewer_heads_than_ranks() -> None:
+    shape = kv_shape(TINY_LLAMA, block_tokens=16, cache_dtype="auto", copies=8)
+    assert isinstance(shape, KvShape)
+    assert shape.bytes_per_token == 2 * 2 * 8 * 32 * 2.0
+
+
+@pytest.mark.parametrize(
+    ("more", "cache_dtype"),
+    [
+        pytest.param({}, "fp8_ds_mla", id="scales beside FP8"),
+        pytest.param({"index_topk": 2048}, "auto", id="an index beside KV"),
+        pytest.param({"layer_types": ["full_attention", "sliding_attention"]}, "auto", id="layers with a window"),
+    ],
+)
+def test_layouts_that_hold_more_or_less_than_the_formula_are_unknown(more: dict[str, object], cache_dtype: str) -> None:
+    assert isinstance(kv_shape({**TINY_LLAMA, **more}, block_tokens=16, cache_dtype=cache_dtype), Unknown)
+
+
+def test_a_pool_whose_engines_were_watched_for_different_times_adds_their_rates() -> None:
+    """10 requests of 33 tokens a second from each: the one that joined late counts in full, with its padding."""
+    tallies = []
+    for elapsed_s in (100.0, 10.0):
+        requests = 10 * elapsed_s
+        lengths = Histogram((50.0, float("inf")), (requests, requests), 33 * requests, requests)
+        tallies.append(
+            Tally(elapsed_s, {("prompt_source", "external_kv_transfer"): 33 * requests}, {"prompt_length": lengths})
+        )
+    merged = merge_tallies(tallies)
+    assert merged is not None
+    derived = derived_bytes(merged, KvShape(1.0, 32), age_s=0.0)
+    assert isinstance(derived, Figure)
+    assert derived.low <= 2 * 10 * 64 <= derived.high
+    assert merged.events_per_s("prompt_length") == pytest.approx(20.0)
+    assert merged.total_per_s("prompt_length") == pytest.approx(660.0)

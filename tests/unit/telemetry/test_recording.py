@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def at(snapshot: Snapshot, second: float) -> Snapshot:
     return replace(snapshot, seq=int(second), taken_s=WALL_S + second)
 
 
-def record(path: Path, seconds: range, limits: Limits = SMALL) -> None:
+def record(path: Path, seconds: Sequence[int], limits: Limits = SMALL) -> None:
     recorder, snapshot = Recorder(path, "demo", limits), SERVED
     for second in seconds:
         recorder.add(at(snapshot, second))
@@ -120,3 +121,61 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="recording of demo"):
         Recorder(tmp_path / "r.db", "another")
     assert (tmp_path / "notes.txt").read_text() == "hello " * 1000
+
+
+def test_a_file_has_one_writer_and_is_free_again_after_it(tmp_path: Path) -> None:
+    first = Recorder(tmp_path / "r.db", "demo", SMALL)
+    with pytest.raises(UsageError, match="recorded to already"):
+        Recorder(tmp_path / "r.db", "demo", SMALL)
+    first.add(at(SERVED, 0))
+    first.close()
+    record(tmp_path / "r.db", range(1, 3))
+    recording = Recording(tmp_path / "r.db")
+    assert len(recording) == 3
+    recording.close()
+
+
+def test_a_clock_that_was_set_back_leaves_times_in_order_and_every_snapshot_to_be_found(tmp_path: Path) -> None:
+    seconds = [*range(100, 100 + BLOCK), *range(95, 95 + BLOCK + 3)]
+    record(tmp_path / "r.db", seconds)
+    recording = Recording(tmp_path / "r.db")
+    assert list(recording.times) == sorted(WALL_S + second for second in seconds)
+    assert [snapshot.taken_s for snapshot in recording.since()] == list(recording.times)
+    assert recording.snapshot(recording.at(WALL_S + 96.5)).taken_s == WALL_S + 96
+    recording.close()
+
+
+def test_a_replay_goes_on_while_its_recorder_folds(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r.db", "demo", SMALL)
+    for second in range(BLOCK - 1):
+        recorder.add(at(SERVED, second))
+    recording = Recording(tmp_path / "r.db")
+    recorder.add(at(SERVED, BLOCK - 1))
+    assert [snapshot.seq for snapshot in recording.since()] == list(range(BLOCK - 1))
+    recording.close()
+    recorder.close()
+
+
+def test_a_disk_that_is_full_is_said_so_and_what_was_recorded_stays(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r.db", "demo", SMALL)
+    recorder.add(at(SERVED, 0))
+    pages = recorder._base.execute("PRAGMA page_count").fetchone()[0]
+    recorder._base.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
+
+    def fill() -> None:
+        for second in range(1, 50):
+            recorder.add(at(SERVED, second))
+
+    with pytest.raises(UsageError, match="disk is full"):
+        fill()
+    recorder.close()
+    recording = Recording(tmp_path / "r.db")
+    assert recording.snapshot(0).seq == 0
+    recording.close()
+
+
+def test_names_with_signs_that_mean_something_in_addresses_are_opened(tmp_path: Path) -> None:
+    record(tmp_path / "50%?#.db", range(2))
+    recording = Recording(tmp_path / "50%?#.db")
+    assert len(recording) == 2
+    recording.close()
