@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdctl.model.deployment import Deployment, Instance
-from pdctl.model.observed import MembershipSeen, Observed
+from pdctl.model.observed import MembershipSeen, Observed, Trouble
 from pdctl.model.snapshot import Vital
 from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import ROUTER
@@ -18,6 +18,25 @@ _VITALS = {
     UnitState.ABSENT: Vital.DOWN,
     UnitState.UNKNOWN: Vital.UNKNOWN,
 }
+
+
+def unseen_instances(deployment: Deployment) -> list[Expected]:
+    """Before the first look: nothing is known of any."""
+    nothing = Observed({}, {name: Trouble("not looked at yet") for name in deployment.nodes})
+    return expected_instances(deployment, nothing)
+
+
+def holders(deployment: Deployment) -> dict[str, frozenset[str]]:
+    """By node, the pools whose slots lie there. A machine with two entries counts for both."""
+    machines = {name: node.host_id or name for name, node in deployment.nodes.items()}
+    pools: dict[str, set[str]] = {}
+    for slot in deployment.slots:
+        if slot.pool is not None:
+            pools.setdefault(machines[slot.node], set()).add(slot.pool)
+    first: dict[str, str] = {}
+    for name, machine in machines.items():
+        first.setdefault(machine, name)
+    return {name: frozenset(pools.get(machine, ())) for machine, name in first.items()}
 
 
 def expected_instances(deployment: Deployment, observed: Observed) -> list[Expected]:
@@ -37,16 +56,19 @@ def metrics_targets(deployment: Deployment, observed: Observed) -> dict[str, dic
     return targets
 
 
-def router_sight(observed: Observed, now_s: float) -> RouterSight:
-    """The router's unit and the members, as last seen."""
+def take_router(sight: RouterSight, deployment: Deployment, observed: Observed, now_s: float) -> None:
+    """Put what was seen of the router's unit and of the members into `sight`."""
+    node = deployment.router.node
     unit = observed.unit(ROUTER)
-    vital, why = (Vital.UNKNOWN, "its node cannot be asked") if observed.unreachable else (Vital.DOWN, "not running")
+    trouble = observed.unreachable.get(node)
     if unit is not None:
-        vital = _VITALS[unit.state]
-        why = "" if unit.state is UnitState.RUNNING else unit.exit.cause if unit.exit else unit.state.value
-    sight = RouterSight(vital, why)
+        sight.vital = _VITALS[unit.state]
+        sight.why = "" if unit.state is UnitState.RUNNING else unit.exit.cause if unit.exit else unit.state.value
+    elif trouble is not None:
+        sight.vital, sight.why = Vital.UNKNOWN, f"{node}: {trouble.cause}"
+    else:
+        sight.vital, sight.why = Vital.DOWN, "not running"
     take_membership(sight, observed.membership, now_s)
-    return sight
 
 
 def take_membership(sight: RouterSight, membership: MembershipSeen | None, now_s: float) -> None:

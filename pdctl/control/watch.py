@@ -19,11 +19,18 @@ import httpx
 from pdctl.control.admission import has_hardware
 from pdctl.control.canaries import Canaries
 from pdctl.control.cluster import Cluster
-from pdctl.control.expected import expected_instances, metrics_targets, router_sight, take_membership
+from pdctl.control.expected import (
+    expected_instances,
+    holders,
+    metrics_targets,
+    take_membership,
+    take_router,
+    unseen_instances,
+)
 from pdctl.control.kv_shape import read_kv_shape
 from pdctl.control.light_watch import LightWatch
 from pdctl.control.observe import observe
-from pdctl.errors import EpochRefused, InstanceError, NodeError
+from pdctl.errors import InstanceError, NodeError
 from pdctl.model.figure import Figure
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
@@ -44,7 +51,12 @@ from pdctl.telemetry.router import RouterSight
 
 LOOK_S: Final = 30.0
 LOOK_AGAIN_S: Final = 3.0
-"""How often the units are looked at: every half minute; sooner where an engine fell silent, but not more often."""
+LOOK_TROUBLED_S: Final = 10.0
+"""How often the units are looked at: every half minute; at once where an engine fell silent or is back, but not more
+often than every three seconds; every ten as long as one is down or silent."""
+FIRST_LOOK_S: Final = 5.0
+"""Telemetry does not wait longer for a node that does not answer at the start; it is shown as unknown until it does."""
+CANARY_STEP_S: Final = 5.0
 MEMBERS_S: Final = 2.0
 PROMETHEUS_S: Final = 10.0
 
@@ -61,10 +73,13 @@ class Watch:
     sight: RouterSight = field(default_factory=RouterSight)
     streams: dict[str, NodeStream] = field(default_factory=dict)
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)  # whether there was a first look
     canaries: Canaries | None = None
     direct: DirectScraper | None = None
     latest: Snapshot | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    troubled: frozenset[str] = frozenset()  # engines that were down or silent at the last tick
+    reads_kv: bool = False  # whether the model's config is read for what is unknown of KV
     health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
@@ -78,11 +93,18 @@ class Watch:
             pairs = self.canaries.figures() if self.canaries is not None else ()
             snapshot = self.builder.build(clock.monotonic(), self.wall(), pairs=pairs, alerts=self.health)
             self.latest = snapshot
-            if any(instance.vital in (Vital.STALE, Vital.UNKNOWN) for instance in snapshot.instances.values()):
-                self.look_now.set()
+            self._worry(snapshot, clock.monotonic())
             yield snapshot
             due = max(due + self.interval_s, clock.monotonic())
             await clock.sleep(max(0.0, due - clock.monotonic()))
+
+    def _worry(self, snapshot: Snapshot, now_s: float) -> None:
+        """Ask for a look where an engine has fallen silent, and now and then while one is."""
+        bad = (Vital.STALE, Vital.UNKNOWN, Vital.DOWN)
+        troubled = frozenset(name for name, instance in snapshot.instances.items() if instance.vital in bad)
+        if troubled != self.troubled or (troubled and now_s - self.looked_s >= LOOK_TROUBLED_S):
+            self.look_now.set()
+        self.troubled = troubled
 
     async def look(self) -> Observed:
         """Ask every node what runs there, and let the streams scrape it."""
@@ -90,10 +112,7 @@ class Watch:
         deployment, now_s = self.cluster.deployment, self.cluster.clock.monotonic()
         self.looked_s = now_s
         self.builder.expect(expected_instances(deployment, observed))
-        heard_s = self.sight.heard_s
-        self.sight = router_sight(observed, now_s)
-        self.sight.heard_s = heard_s
-        self.builder.route(self.sight)
+        take_router(self.sight, deployment, observed, now_s)
         if self.canaries is not None:
             self.canaries.see(observed)
         names = scraped_names(ENGINE_FAMILIES + ROUTER)
@@ -105,17 +124,20 @@ class Watch:
             self.direct.order(engines)
         for node, stream in self.streams.items():
             stream.order(Order(self.interval_s, names, targets[node]))
+        self.looked.set()
         return observed
 
     async def keep_reading(self, source: PrometheusSource) -> None:
         """What the operator's Prometheus has seen since; where it does not answer, engines grow stale and say why."""
         while True:
             try:
-                scrapes = await source.read(self.wall())
+                instances = self.latest.instances.values() if self.latest is not None else ()
+                launches = {instance.name: instance.generation for instance in instances}
+                scrapes = await source.read(self.wall(), launches)
             except PrometheusError as error:
-                for node in self.streams:
-                    self.builder.unreachable(node, str(error))
+                self.builder.unread(str(error))
             else:
+                self.builder.interval_s = max(self.interval_s, source.every_s)
                 now_s = self.cluster.clock.monotonic()
                 for node, heard, age_s in scrapes:
                     self.builder.hear(node, heard, now_s - age_s)
@@ -126,15 +148,17 @@ class Watch:
         self.builder.hear(node, heard, self.cluster.clock.monotonic())
 
     async def keep_looking(self) -> None:
-        """Look again every half minute, or when an engine fell silent."""
+        """Look at once, then every half minute or when an engine fell silent; and read what is unknown of KV."""
         while True:
+            with contextlib.suppress(NodeError, InstanceError):
+                await self.look()
+            if isinstance(self.builder.kv, Unknown) and self.reads_kv:
+                self.builder.kv = await read_kv_shape(self.cluster)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self.look_now.wait()
             self.look_now.clear()
             await self.cluster.clock.sleep(max(0.0, self.looked_s + LOOK_AGAIN_S - self.cluster.clock.monotonic()))
-            with contextlib.suppress(NodeError, EpochRefused):
-                await self.look()
 
     async def keep_checking(self) -> None:
         """The nodes' hardware while it serves: memory errors, heat, ports, links, the kernel's log."""
@@ -147,8 +171,11 @@ class Watch:
         assert canaries is not None
         tried = 0
         while True:
-            rate = self.latest.router.requests if self.latest is not None else None
-            await self.cluster.clock.sleep(gap_s(rate.middle if isinstance(rate, Figure) else None))
+            waited_s = 0.0
+            while waited_s < (gap := self._canary_gap_s()):  # traffic may change while it waits
+                step_s = min(CANARY_STEP_S, gap - waited_s)
+                await self.cluster.clock.sleep(step_s)
+                waited_s += step_s
             pairs = len(canaries.ends(Role.PREFILL)) * len(canaries.ends(Role.DECODE))
             if pairs and tried % pairs == 0:
                 canaries.ask_anew()
@@ -156,6 +183,10 @@ class Watch:
             healthy = frozenset(instance.name for instance in instances if instance.vital is Vital.UP)
             if await canaries.one(healthy) is not None:
                 tried += 1
+
+    def _canary_gap_s(self) -> float:
+        rate = self.latest.router.requests if self.latest is not None else None
+        return gap_s(rate.middle if isinstance(rate, Figure) else None)
 
     async def keep_asking_members(self) -> None:
         """The registrar's word, from its node alone."""
@@ -177,10 +208,12 @@ async def watching(
     """
     deployment = cluster.deployment
     mode = deployment.kv.mode if deployment.kv.connector is not Connector.NONE else None
-    shape = kv or await read_kv_shape(cluster)
+    shape = kv or Unknown("the model's config was not read yet", "config.json")
     builder = SnapshotBuilder(deployment.cluster, deployment.slo, mode, interval_s, shape)
-    builder.expect_nodes(list(deployment.nodes))
-    watch = Watch(cluster, builder, interval_s)
+    builder.expect_nodes(list(deployment.nodes), holders(deployment))
+    builder.expect(unseen_instances(deployment))
+    watch = Watch(cluster, builder, interval_s, reads_kv=kv is None)
+    builder.route(watch.sight)
     watch.streams = {
         name: NodeStream(cluster.shells.shell(name), watch.hear, builder.unreachable) for name in deployment.nodes
     }
@@ -199,16 +232,26 @@ async def watching(
             names = scraped_names(ENGINE_FAMILIES)
             source = PrometheusSource(client, deployment.telemetry.url, deployment.cluster, names)
             loops.append(watch.keep_reading(source))
-        await watch.look()
+        first = asyncio.create_task(watch.keep_looking())
+        stack.push_async_callback(_ended, watch.tasks)
+        watch.tasks.append(first)
+        await _first_look(watch, first)
         loops += [stream.run() for stream in watch.streams.values()]
-        loops += [watch.keep_looking(), watch.keep_asking_members()]
+        loops.append(watch.keep_asking_members())
         if has_hardware(deployment):
             loops.append(watch.keep_checking())
         if watch.canaries is not None:
             loops.append(watch.keep_singing())
-        watch.tasks = [asyncio.create_task(loop) for loop in loops]
-        stack.push_async_callback(_ended, watch.tasks)
+        watch.tasks += [asyncio.create_task(loop) for loop in loops]
         yield watch
+
+
+async def _first_look(watch: Watch, looking: asyncio.Task[None]) -> None:
+    seen = asyncio.create_task(watch.looked.wait())
+    await asyncio.wait((seen, looking), timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+    seen.cancel()
+    if looking.done():
+        looking.result()
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
