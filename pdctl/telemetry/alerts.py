@@ -13,22 +13,16 @@ from typing import Final
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import WINDOWS_S, Alert, AlertLevel, PairState, Snapshot, Vital
+from pdctl.telemetry.conditions import Condition
+from pdctl.telemetry.flapping import FlapBook
+from pdctl.telemetry.router import MEMBERS_OLD_S
 
 SHORT_S, MIDDLE_S, LONG_S = WINDOWS_S
+MIN_EVENTS: Final = 20
+"""An SLO is not said to burn on fewer requests than this: one slow one of three is no rate."""
 BURN: Final = 4.0
 """SLO burn: the share of misses is this many times what the target allows, over the long and the short window
 (multi-window burn rates as in Google's SRE workbook, chapter 5)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What holds in one snapshot. `id` names it for as long as it lasts."""
-
-    id: str
-    level: AlertLevel
-    subject: str
-    cause: str
-    hint: str
 
 
 Rule = Callable[[Snapshot], Iterator[Condition]]
@@ -59,11 +53,17 @@ class AlertBook:
     raise_after_s: float = 10.0
     clear_after_s: float = 30.0
     _standing: dict[str, _Standing] = field(default_factory=dict)
+    _returns: FlapBook = field(default_factory=FlapBook)
+    _last_s: float | None = None
 
     def take(self, snapshot: Snapshot) -> tuple[tuple[Alert, ...], tuple[Change, ...]]:
         """All alerts that stand now, worst first, and the changes since the last snapshot."""
         now_s = snapshot.taken_s
+        if self._last_s is not None and now_s < self._last_s:
+            self._set_back(self._last_s - now_s)
+        self._last_s = now_s
         found = {condition.id: condition for rule in RULES for condition in rule(snapshot)}
+        found |= {condition.id: condition for condition in self._returns.take(snapshot)}
         changes: list[Change] = []
         for condition in found.values():
             self._seen(condition, now_s)
@@ -94,8 +94,15 @@ class AlertBook:
             standing.returns += 1
         standing.condition, standing.seen_s = condition, now_s
 
+    def _set_back(self, by_s: float) -> None:
+        """The clock was set back: what stands keeps its age, or it would neither be raised nor cleared for so long."""
+        for standing in self._standing.values():
+            standing.since_s -= by_s
+            standing.seen_s -= by_s
+        self._returns.set_back(by_s)
+
     def _delay_s(self, condition: Condition) -> float:
-        """A page waits as long as the rest: what is hung or down was told so after a while of its own already."""
+        """A page does not wait: what is hung, down or stalled was so for a while before it was called that."""
         return 0.0 if condition.level is AlertLevel.PAGE else self.raise_after_s
 
 
@@ -124,6 +131,9 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
                 hint = "`pdctl status` says what it died of; `pdctl up` heals it"
                 yield Condition(f"down:{name}", AlertLevel.PAGE, name, f"not running: {instance.why}", hint)
             case Vital.STALE | Vital.UNKNOWN:
+                node = snapshot.nodes.get(instance.node)
+                if node is not None and node.reachable is False:
+                    continue  # one alert of the node says it for all of its engines
                 hint = f"`pdctl status`; `pdctl logs {name}`"
                 yield Condition(f"silent:{name}", AlertLevel.WARN, name, instance.why, hint)
             case _:
@@ -133,7 +143,9 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
 def _nodes(snapshot: Snapshot) -> Iterator[Condition]:
     for node in snapshot.nodes.values():
         if node.reachable is False:
-            yield Condition(f"node:{node.name}", AlertLevel.WARN, node.name, node.why, f"`ssh` to {node.name} by hand")
+            those = [instance.name for instance in snapshot.instances.values() if instance.node == node.name]
+            cause = node.why + (f"; nothing is known of {', '.join(those)}" if those else "")
+            yield Condition(f"node:{node.name}", AlertLevel.WARN, node.name, cause, f"`ssh` to {node.name} by hand")
 
 
 def _router(snapshot: Snapshot) -> Iterator[Condition]:
@@ -141,6 +153,10 @@ def _router(snapshot: Snapshot) -> Iterator[Condition]:
     if router.vital is Vital.DOWN:
         cause = f"the router does not run: {router.why}"
         yield Condition("router:down", AlertLevel.PAGE, "router", cause, "`pdctl logs router`, then `pdctl up`")
+    if router.vital is Vital.STALE:
+        yield Condition("router:silent", AlertLevel.WARN, "router", router.why, "`pdctl status`, `pdctl logs router`")
+    if router.membership_age_s is None or router.membership_age_s > MEMBERS_OLD_S:
+        return  # who is registered is not known now
     for role in (Role.PREFILL, Role.DECODE):
         those = [instance for instance in snapshot.instances.values() if instance.role is role]
         if those and router.members and not any(router.members.get(instance.name) for instance in those):
@@ -149,13 +165,18 @@ def _router(snapshot: Snapshot) -> Iterator[Condition]:
 
 
 def _kv_stall(snapshot: Snapshot) -> Iterator[Condition]:
-    """Requests wait at decode for KV, prefill works, and nothing arrives."""
+    """Requests wait at decode for KV and nothing arrives: for 10 s while prefill finishes requests, or for a minute."""
+    handed_over = any(
+        pool.role is Role.PREFILL and _low(pool.windows[SHORT_S].flow.requests) for pool in snapshot.pools.values()
+    )
     for pool in snapshot.pools.values():
         if pool.role is not Role.DECODE:
             continue
-        deferred, moved = _low(pool.load.deferred), _low(pool.windows[SHORT_S].flow.tokens_in)
-        if deferred and moved == 0.0:
-            cause = f"{deferred:.0f} requests wait for KV and none has arrived for {SHORT_S} s"
+        deferred = _low(pool.load.deferred)
+        window_s = SHORT_S if handed_over else MIDDLE_S  # a long prompt may be at prefill for a while
+        window = pool.windows[window_s]
+        if deferred and _low(window.flow.tokens_in) == 0.0 and window.covered_s >= 0.9 * window_s:
+            cause = f"{deferred:.0f} requests wait for KV and none has arrived for {window_s} s"
             hint = "`pdctl canary` names the pair; `pdctl check --tier 2` tests its links"
             yield Condition(f"kv-stall:{pool.name}", AlertLevel.PAGE, pool.name, cause, hint)
         recomputed = _low(pool.kv[MIDDLE_S].local_compute)
@@ -170,6 +191,8 @@ def _burn(snapshot: Snapshot) -> Iterator[Condition]:
     for name, target in wanted.items():
         long, short = (_missed(snapshot, window_s, name) for window_s in (LONG_S, MIDDLE_S))
         if long is None or short is None or min(long, short) < BURN * max(allowed, 1e-3):
+            continue
+        if (_low(snapshot.client[LONG_S].ttft.count) or 0.0) < MIN_EVENTS:
             continue
         cause = f"{name} over {target} for {long:.0%} of them in {LONG_S // 60} min (allowed: {allowed:.0%})"
         reason = snapshot.bottleneck or "no side stands out"

@@ -8,7 +8,8 @@ from pdctl.model.figure import Figure
 from pdctl.model.snapshot import Alert, AlertLevel, PairFigures, PairState, Snapshot, Vital
 from pdctl.telemetry.alerts import AlertBook, Change
 from pdctl.telemetry.bottleneck import bottleneck
-from tests.unit.telemetry.snapshots import served
+from tests.unit.telemetry.scrapes import counter
+from tests.unit.telemetry.snapshots import Bench, engine, served
 
 
 def at(snapshot: Snapshot, second: float, **vitals: Vital) -> Snapshot:
@@ -79,3 +80,86 @@ def test_a_broken_pair_is_named() -> None:
 def test_slow_prompts_without_a_queue_are_told_from_a_queue() -> None:
     """Every eleventh request takes 3 s to its first token, where 1 s is wanted for 95 %."""
     assert bottleneck(served(70)).startswith("prefill: TTFT misses 1 s without a queue")
+
+
+def test_an_engine_that_went_down_and_up_three_times_is_flapping_until_ten_quiet_minutes_have_passed() -> None:
+    book, snapshot = AlertBook(), served()
+    first: float | None = None
+    for second in range(1300):
+        down = second < 240 and second % 60 < 20  # back at 20, 80, 140 and 200
+        alerts, _ = book.take(at(snapshot, float(second), **({"n2": Vital.DOWN} if down else {})))
+        if "flapping:n2.main.0" in ids(alerts) and first is None:
+            first = float(second)
+        assert "flapping:n3.main.0" not in ids(alerts)
+    assert first == 140 + book.raise_after_s
+    assert "flapping:n2.main.0" not in ids(alerts)
+
+
+def test_restarts_between_two_snapshots_count_as_flapping_too() -> None:
+    book, snapshot = AlertBook(raise_after_s=0.0), served()
+    for second in range(5):
+        instances = {**snapshot.instances}
+        instances["n3.main.0"] = replace(instances["n3.main.0"], generation=1 + second)
+        alerts, _ = book.take(at(replace(snapshot, instances=instances), float(second)))
+    (alert,) = [alert for alert in alerts if alert.id == "flapping:n3.main.0"]
+    assert "came back 4 times" in alert.cause
+
+
+def test_a_node_that_cannot_be_reached_is_one_alert_and_its_engines_flap_not() -> None:
+    book, snapshot = AlertBook(raise_after_s=0.0), served()
+    for second in range(20):
+        away = second % 2 == 0
+        nodes = {**snapshot.nodes}
+        nodes["n2"] = replace(nodes["n2"], reachable=not away, why="no route to n2" if away else "")
+        told = replace(at(snapshot, float(second), **({"n2": Vital.STALE} if away else {})), nodes=nodes)
+        alerts, _ = book.take(told)
+    assert [found for found in ids(alerts) if "n2" in found] == ["node:n2"]
+    (alert,) = [alert for alert in alerts if alert.id == "node:n2"]
+    assert alert.cause == "no route to n2; nothing is known of n2.main.0"
+
+
+def test_a_clock_that_is_set_back_neither_keeps_an_alert_for_ever_nor_hides_a_new_one() -> None:
+    book, snapshot = AlertBook(raise_after_s=10.0, clear_after_s=30.0), served()
+    book.take(at(snapshot, 5000.0, n2=Vital.HUNG, n3=Vital.STALE))
+    book.take(at(snapshot, 5005.0, n3=Vital.STALE))
+    for second in range(1000, 1012):
+        alerts, _ = book.take(at(snapshot, float(second), n3=Vital.STALE))
+    assert "silent:n3.main.0" in ids(alerts)
+    for second in range(1012, 1040):
+        alerts, _ = book.take(at(snapshot, float(second)))
+    assert "hung:n2.main.0" not in ids(alerts)
+
+
+def waiting_for_kv(seconds: int, *, prefill_works: bool) -> Snapshot:
+    bench = Bench()
+    for second in range(seconds):
+        bench.now_s = float(second)
+        bench.scrape("n1", engine(1.0, [0.1] * (second if prefill_works else 0), running=1, steps=second))
+        for node in ("n2", "n3"):
+            bench.scrape(node, engine(1.0, running=0) + counter("num_requests_waiting_by_reason", 2, reason="deferred"))
+    return bench.build()
+
+
+def test_kv_that_was_handed_over_and_does_not_arrive_is_a_stall_at_once_and_a_long_prompt_is_none() -> None:
+    assert "kv-stall:decode" in ids(AlertBook().take(waiting_for_kv(12, prefill_works=True))[0])
+    assert "kv-stall:decode" not in ids(AlertBook().take(waiting_for_kv(5, prefill_works=True))[0])
+    assert "kv-stall:decode" not in ids(AlertBook().take(waiting_for_kv(12, prefill_works=False))[0])
+    assert "kv-stall:decode" in ids(AlertBook().take(waiting_for_kv(70, prefill_works=False))[0])
+
+
+def test_members_of_whom_nothing_was_heard_lately_are_not_said_to_be_missing() -> None:
+    snapshot = served()
+    for age_s, wanted in ((1.0, True), (60.0, False), (None, False)):
+        router = replace(snapshot.router, members={"n1.main.0": False}, membership_age_s=age_s)
+        alerts, _ = AlertBook().take(at(replace(snapshot, router=router), 0.0))
+        assert ("router:no-prefill" in ids(alerts)) is wanted
+
+
+def test_one_slow_request_of_three_does_not_burn_the_slo() -> None:
+    for count, wanted in ((3, False), (30, True)):
+        bench, book = Bench(), AlertBook(raise_after_s=0.0)
+        for second in range(70):
+            bench.now_s = float(second)
+            for node in ("n1", "n2", "n3"):
+                bench.scrape(node, engine(1.0, [3.0] * (count if second > 20 and node == "n2" else 0), steps=second))
+        assert ("slo:ttft" in ids(book.take(bench.build())[0])) is wanted
