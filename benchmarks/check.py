@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -46,7 +48,7 @@ class Run:
     slowest_s: float
     cpu_s: float
     hosts: int
-    failures: int
+    failures: Mapping[str, int]
 
     @property
     def ratio(self) -> float:
@@ -69,7 +71,7 @@ def main() -> int:
     for run in runs:
         print(
             f"wall {run.wall_s:.2f} s, slowest host's own {run.slowest_s:.2f} s: {run.ratio:.2f}x; "
-            f"CPU {run.cpu_ms_a_host:.1f} ms a host; {run.failures} findings that should not be"
+            f"CPU {run.cpu_ms_a_host:.1f} ms a host; findings that should not be: {dict(run.failures) or 'none'}"
         )
         good = good and not run.failures
     ratio, cpu = (median(figures) for figures in ([run.ratio for run in runs], [run.cpu_ms_a_host for run in runs]))
@@ -101,7 +103,9 @@ def check_once(inventory: str, home: Path, hosts: int) -> Run:
     lines = [json.loads(line) for line in (home / "out").read_text().splitlines()]
     seconds = [line["seconds"] for line in lines if line["event"] == "node_collected"]
     (report,) = (line for line in lines if line["event"] == "check")
-    failures = sum(1 for finding in report["findings"] if finding["verdict"] == "fail") + hosts - len(seconds)
+    failures = Counter(finding["check"] for finding in report["findings"] if finding["verdict"] == "fail")
+    if len(seconds) < hosts:
+        failures["not collected"] = hosts - len(seconds)
     return Run(wall_s, max(seconds), usage.ru_utime + usage.ru_stime, hosts, failures)
 
 
