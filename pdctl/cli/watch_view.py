@@ -1,8 +1,9 @@
-"""A snapshot as a table for `pdctl watch`: pools first, then instances, then what is wrong. A pure view."""
+"""A snapshot as a table for `pdctl watch`: pools first, then what is wrong, then instances. A pure view."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,24 +13,47 @@ from pdctl.cli.escape import one_line
 from pdctl.cli.figure_text import amount, seconds, share
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
-from pdctl.model.snapshot import WINDOWS_S, AlertLevel, InstanceFigures, PoolFigures, Snapshot, Source, Vital
+from pdctl.model.snapshot import (
+    WINDOWS_S,
+    Alert,
+    AlertLevel,
+    InstanceFigures,
+    KvTransfer,
+    PoolFigures,
+    Snapshot,
+    Source,
+    Vital,
+    Window,
+)
 
 _GOOD = (Vital.UP, Vital.DRAINING, Vital.STARTING)
-_COLUMNS = ("ttft", "itl p50", "itl p99", "run", "wait", "kv", "tok/s in", "tok/s out", "KV B/s")
+_COLUMNS = ("ttft", "itl p50", "itl p99", "run", "wait", "kv", "tok/s in", "tok/s out", "KV B/s", "err/s")
+_DROPPED_FIRST = ("tok/s in", "itl p50", "KV B/s", "kv", "wait", "tok/s out", "ttft", "run", "itl p99")
+"""Where a terminal is too narrow for all columns, these go one after the other; errors stay."""
+_GAP = 2
+ALERTS_MAX = 6
+WIDE = 200
+"""Columns where nobody looks at a terminal of some width: a pipe, a file."""
 
 
-def view(snapshot: Snapshot, window_s: int = WINDOWS_S[0]) -> RenderableType:
-    """The whole. Latencies and rates are over `window_s`; instances have the shortest window only."""
-    parts: list[RenderableType] = [Text(_head(snapshot, window_s), style="bold"), _pools(snapshot, window_s)]
+def view(snapshot: Snapshot, window_s: int = WINDOWS_S[0], width: int = WIDE) -> RenderableType:
+    """The whole, in `width` columns: nothing wraps. Latencies and rates are over `window_s`; instances have the
+    shortest window only, and come last, as a low terminal cuts what is at the end."""
+    parts: list[RenderableType] = [_line(line, "bold") for line in _head(snapshot, window_s)]
+    parts.append(_pools(snapshot, window_s, width))
+    parts += [_line(one_line(line), "red") for pool in snapshot.pools.values() if (line := _errors(pool, window_s))]
     if snapshot.bottleneck:
-        parts.append(Text(f"held back by {one_line(snapshot.bottleneck)}", style="yellow"))
-    parts.append(_instances(snapshot))
-    parts += [_alert(alert.level, f"{alert.subject}: {alert.cause} -> {alert.hint}") for alert in snapshot.alerts]
-    parts += [Text(one_line(note), style="dim") for note in snapshot.notes]
+        parts.append(_line(f"held back by {one_line(snapshot.bottleneck)}", "yellow"))
+    for alert in snapshot.alerts[:ALERTS_MAX]:
+        parts += _alert(alert)
+    if len(snapshot.alerts) > ALERTS_MAX:
+        parts.append(_line(f"  and {len(snapshot.alerts) - ALERTS_MAX} alerts more: `pdctl --json watch`", "dim"))
+    parts += [_line(one_line(note), "dim") for note in snapshot.notes]
+    parts.append(_instances(snapshot, width))
     return Group(*parts)
 
 
-def _head(snapshot: Snapshot, window_s: int) -> str:
+def _head(snapshot: Snapshot, window_s: int) -> tuple[str, str]:
     client = snapshot.client[window_s]
     when = time.strftime("%H:%M:%S", time.localtime(snapshot.taken_s))
     source = "" if snapshot.source is Source.LIVE else f" [{snapshot.source.value}]"
@@ -37,27 +61,40 @@ def _head(snapshot: Snapshot, window_s: int) -> str:
     gaps = f"ITL<{snapshot.slo.itl_s * 1e3:g}ms {share(client.attainment.itl)}"
     client_ttft = f"client ttft {seconds(client.ttft.mean)} p99 {seconds(client.ttft.p99)}"
     rate = f"{amount(snapshot.router.requests)} req/s"
-    return f"{snapshot.cluster} {when}{source}  {rate}  {client_ttft}  {attained}  {gaps}  (last {window_s} s)"
+    return (f"{snapshot.cluster} {when}{source}  {rate}  (last {window_s} s)", f"{client_ttft}  {attained}  {gaps}")
 
 
-def _pools(snapshot: Snapshot, window_s: int) -> Table:
-    table = _table("pool", "members")
+def _pools(snapshot: Snapshot, window_s: int, width: int) -> Table:
+    rows = []
     for pool in snapshot.pools.values():
         members = "?" if pool.members is None else str(pool.members)
-        table.add_row(pool.name, f"{members}/{pool.instances}", *_cells(pool, window_s), style=_unseen(pool))
-    return table
+        rows.append(((pool.name, f"{members}/{pool.instances}", *_cells(pool, window_s)), _unseen(pool)))
+    return _table(("pool", "members"), rows, width)
+
+
+def _errors(pool: PoolFigures, window_s: int) -> str:
+    """What went wrong in the window, by reason; "" where nothing did."""
+    kv = pool.kv[window_s]
+    found = {**pool.windows[window_s].flow.errors, "KV transfers failed": kv.failed, "KV expired": kv.expired}
+    shown = [f"{reason} {amount(figure)}/s" for reason, figure in found.items() if _known(figure)]
+    return f"errors in {pool.name}: {', '.join(shown)}" if shown else ""
+
+
+def _known(figure: Fig) -> float:
+    """What is surely there; 0 where nothing is."""
+    return figure.low if isinstance(figure, Figure) else 0.0
 
 
 def _unseen(pool: PoolFigures) -> str:
     return "yellow" if pool.left_out else ""
 
 
-def _instances(snapshot: Snapshot) -> Table:
-    table = _table("instance", "state")
+def _instances(snapshot: Snapshot, width: int) -> Table:
+    rows = []
     for instance in snapshot.instances.values():
         style = "" if instance.vital in _GOOD and instance.member else "yellow" if instance.vital in _GOOD else "red"
-        table.add_row(instance.name, _state(instance), *_cells(instance, WINDOWS_S[0]), style=style)
-    return table
+        rows.append(((instance.name, _state(instance), *_cells(instance, WINDOWS_S[0])), style))
+    return _table(("instance", "state"), rows, width)
 
 
 def _state(instance: InstanceFigures) -> str:
@@ -80,18 +117,40 @@ def _cells(figures: PoolFigures | InstanceFigures, window_s: int) -> tuple[str, 
         amount(window.flow.tokens_in),
         amount(window.flow.tokens_out),
         amount(moved) if figures.role is not Role.PREFILL else "",
+        _errors_per_s(window, kv),
     )
 
 
-def _table(*first: str) -> Table:
+def _errors_per_s(window: Window, kv: KvTransfer) -> str:
+    total = sum(_known(figure) for figure in (*window.flow.errors.values(), kv.failed))
+    return amount(Figure.exact(total, 0.0)) if total else ""
+
+
+def _table(first: tuple[str, ...], rows: Sequence[tuple[tuple[str, ...], str]], width: int) -> Table:
+    """Columns that say nothing are left out, and then as many as do not fit."""
+    names = (*first, *_COLUMNS)
+    sizes = {name: max([len(name), *(len(cells[place]) for cells, _ in rows)]) for place, name in enumerate(names)}
+    kept = [name for place, name in enumerate(names) if name != "err/s" or any(cells[place] for cells, _ in rows)]
+    for name in _DROPPED_FIRST:
+        if sum(sizes[one] + _GAP for one in kept) - _GAP <= width:
+            break
+        kept.remove(name)
     table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in first:
-        table.add_column(name, no_wrap=True)
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in kept:
+        table.add_column(name, justify="left" if name in first else "right", no_wrap=True)
+    for cells, style in rows:
+        table.add_row(*(Text(cells[names.index(name)]) for name in kept), style=style)
     return table
 
 
-def _alert(level: AlertLevel, text: str) -> Text:
-    style = {AlertLevel.PAGE: "bold red", AlertLevel.WARN: "yellow", AlertLevel.INFO: "dim"}[level]
-    return Text(f"{'!' if level is not AlertLevel.INFO else '-'} {one_line(text)}", style=style)
+def _alert(alert: Alert) -> tuple[Text, Text]:
+    style = {AlertLevel.PAGE: "bold red", AlertLevel.WARN: "yellow", AlertLevel.INFO: "dim"}[alert.level]
+    sign = "-" if alert.level is AlertLevel.INFO else "!"
+    folded = f" (again {alert.folded} times)" if alert.folded else ""
+    return _line(one_line(f"{sign} {alert.subject}: {alert.cause}{folded}"), style), _line(
+        f"    {one_line(alert.hint)}", "dim"
+    )
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")

@@ -131,19 +131,16 @@ async def show_snapshots(
     from rich.console import Console
     from rich.live import Live
 
-    from pdctl.cli.watch_view import view
+    from pdctl.cli.watch_view import WIDE, view
 
-    console = Console()
-    with (
-        Live(console=console, auto_refresh=False, screen=False)
-        if console.is_terminal
-        else contextlib.nullcontext() as live
-    ):
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else WIDE)
+    with Live(console=console, auto_refresh=False, screen=False) if terminal else contextlib.nullcontext() as live:
         async for snapshot in snapshots:
             if live is None:
                 console.print(view(snapshot, window_s))
             else:
-                live.update(view(snapshot, window_s), refresh=True)
+                live.update(view(snapshot, window_s, console.width), refresh=True)
 
 
 async def _until(snapshots: AsyncIterator[Snapshot], stop: asyncio.Event, ticks: int | None) -> AsyncIterator[Snapshot]:
