@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pdctl.model.figure import Figure
+from pdctl.model.reading import Unknown
 from pdctl.telemetry.families import ENGINE_FAMILIES
+from pdctl.telemetry.figures import load, window
 from pdctl.telemetry.meter import Meter, Tally, merge_tallies
 from pdctl.telemetry.scan import Scanner
 from tests.unit.telemetry.scrapes import NAMES, counter, histogram
@@ -181,3 +184,102 @@ def test_merged_tallies_add_rates_of_targets_scraped_at_different_times() -> Non
     merged = merge_tallies([slow.tally(), fast.tally()])
     assert merged is not None
     assert merged.rate("tokens_out") == pytest.approx(40.0)
+
+
+SGLANG = """\
+sglang:num_running_reqs{{model_name="tiny",tp_rank="0"}} {running}
+sglang:num_queue_reqs{{model_name="tiny",tp_rank="0"}} 3.0
+sglang:num_decode_transfer_queue_reqs{{model_name="tiny",tp_rank="0"}} 2.0
+sglang:num_decode_prealloc_queue_reqs{{model_name="tiny",tp_rank="0"}} 1.0
+sglang:token_usage{{model_name="tiny",tp_rank="0"}} 0.28
+sglang:gen_throughput{{model_name="tiny",tp_rank="0"}} 86.5
+sglang:prompt_tokens_total{{model_name="tiny"}} {tokens_in}
+sglang:generation_tokens_total{{model_name="tiny"}} {tokens_out}
+sglang:num_requests_total{{model_name="tiny"}} {requests}
+sglang:time_to_first_token_seconds_bucket{{le="0.1",model_name="tiny"}} 0.0
+sglang:time_to_first_token_seconds_bucket{{le="0.25",model_name="tiny"}} {requests}
+sglang:time_to_first_token_seconds_bucket{{le="+Inf",model_name="tiny"}} {requests}
+sglang:time_to_first_token_seconds_sum{{model_name="tiny"}} {ttft}
+sglang:time_to_first_token_seconds_count{{model_name="tiny"}} {requests}
+sglang:kv_transfer_latency_ms_bucket{{le="10.0",model_name="tiny"}} {requests}
+sglang:kv_transfer_latency_ms_bucket{{le="+Inf",model_name="tiny"}} {requests}
+sglang:kv_transfer_latency_ms_sum{{model_name="tiny"}} {moved_ms}
+sglang:kv_transfer_latency_ms_count{{model_name="tiny"}} {requests}
+"""
+
+
+def test_sglang_is_read_by_its_own_names_and_in_its_own_units() -> None:
+    target = Target()
+    for second in (0, 10):
+        requests = 4 * second
+        target.scrape(
+            float(second),
+            SGLANG.format(
+                running=5,
+                tokens_in=1000 * second,
+                tokens_out=100 * second,
+                requests=requests,
+                ttft=0.2 * requests,
+                moved_ms=8.0 * requests,
+            ),
+        )
+    recent = window(target.tally(), age_s=0.0)
+    assert recent.flow.tokens_in == Figure.exact(1000.0, 0.0)
+    assert recent.flow.tokens_out == Figure.exact(100.0, 0.0)
+    assert recent.flow.requests == Figure.exact(4.0, 0.0)
+    assert recent.latencies.ttft.p99 == Figure(0.1, 0.25, 0.0)
+    assert isinstance(recent.flow.steps, Unknown), "it counts none: nobody is called hung for that"
+    now = load(target.meter.gauges, age_s=0.0)
+    assert (now.running, now.waiting, now.deferred) == tuple(Figure.exact(value, 0.0) for value in (5.0, 3.0, 3.0))
+    assert now.kv_usage == Figure.exact(0.28, 0.0)
+    moved = target.tally().histograms["xfer_time"]
+    assert moved.bounds == (0.01, float("inf"))
+    assert moved.total / moved.count == pytest.approx(0.008), "milliseconds there, seconds here"
+
+
+VLLM_0_10 = """\
+# HELP vllm:num_requests_running Number of requests in model execution batches.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{{engine="0",model_name="tiny"}} 2.0
+vllm:num_requests_running{{engine="1",model_name="tiny"}} 3.0
+vllm:num_requests_waiting{{engine="0",model_name="tiny"}} 1.0
+vllm:num_requests_waiting{{engine="1",model_name="tiny"}} 0.0
+vllm:gpu_cache_usage_perc{{engine="0",model_name="tiny"}} 0.5
+vllm:gpu_cache_usage_perc{{engine="1",model_name="tiny"}} 0.25
+vllm:gpu_prefix_cache_queries_total{{engine="0",model_name="tiny"}} {queries}
+vllm:gpu_prefix_cache_queries_created{{engine="0",model_name="tiny"}} 1.7e+09
+vllm:gpu_prefix_cache_hits_total{{engine="0",model_name="tiny"}} {hits}
+vllm:generation_tokens_total{{engine="0",model_name="tiny"}} {tokens}
+vllm:generation_tokens_created{{engine="0",model_name="tiny"}} 1.7e+09
+vllm:generation_tokens_total{{engine="1",model_name="tiny"}} {tokens}
+vllm:time_per_output_token_seconds_bucket{{engine="0",le="0.05",model_name="tiny"}} {gaps}
+vllm:time_per_output_token_seconds_bucket{{engine="0",le="+Inf",model_name="tiny"}} {gaps}
+vllm:time_per_output_token_seconds_count{{engine="0",model_name="tiny"}} {gaps}
+vllm:time_per_output_token_seconds_sum{{engine="0",model_name="tiny"}} {spent}
+vllm:request_success_total{{engine="0",finished_reason="stop",model_name="tiny"}} {gaps}
+vllm:request_success_total{{engine="1",finished_reason="abort",model_name="tiny"}} {aborted}
+"""
+
+
+def test_vllm_0_10_with_two_ranks_is_read_by_the_names_that_it_had() -> None:
+    target = Target()
+    for second in (0, 10):
+        target.scrape(
+            float(second),
+            VLLM_0_10.format(
+                queries=100 * second,
+                hits=25 * second,
+                tokens=40 * second,
+                gaps=20 * second,
+                spent=second,
+                aborted=second,
+            ),
+        )
+    recent, now = window(target.tally(), age_s=0.0), load(target.meter.gauges, age_s=0.0)
+    assert recent.flow.tokens_out == Figure.exact(80.0, 0.0)
+    assert recent.flow.errors == {"abort": Figure.exact(1.0, 0.0)}
+    assert isinstance(recent.flow.prefix_hit_share, Figure)
+    assert recent.flow.prefix_hit_share.low == 0.25
+    assert recent.latencies.itl.mean == Figure.exact(0.05, 0.0)
+    assert (now.running, now.waiting, now.kv_usage) == tuple(Figure.exact(value, 0.0) for value in (5.0, 1.0, 0.5))
+    assert isinstance(now.deferred, Unknown), "0.10 does not tell why requests wait"
