@@ -74,7 +74,10 @@ class Engine:
     def busy(self) -> bool:
         """Whether work is in hand that engine steps would move on: waiting for remote KV is not."""
         gauges = self.meter.gauges
-        waiting = gauges.get(("waiting", ""), 0.0) - gauges.get(("waiting_by", "deferred"), 0.0)
+        deferred = gauges.get(("waiting_by", "deferred"))
+        waiting = gauges.get(("waiting", ""), 0.0) - (deferred or 0.0)
+        if deferred is None and self.expected.role is Role.DECODE:
+            waiting = 0.0  # it does not tell which of them wait for their KV
         return gauges.get(("running", ""), 0.0) > 0 or waiting > 0
 
     def age_s(self, now_s: float) -> float | None:

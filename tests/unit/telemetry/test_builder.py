@@ -8,6 +8,12 @@ from pdctl.model.figure import Fig, Figure
 from pdctl.model.reading import Unknown
 from pdctl.model.role import Role
 from pdctl.model.snapshot import Vital
+from pdctl.telemetry.builder import ROUTER_TARGET
+from pdctl.telemetry.families import ROUTER, scraped_names
+from pdctl.telemetry.node_feed import Lost, NodeSeen, Scraped
+from pdctl.telemetry.router import RouterSight
+from pdctl.telemetry.scan import Scanner
+from tests.unit.telemetry.scrapes import counter, histogram
 from tests.unit.telemetry.snapshots import Bench, engine, expected, served
 
 
@@ -97,3 +103,96 @@ def test_every_figure_says_how_old_it_is() -> None:
     instance = bench.build().instances["n2.main.0"]
     assert figure(instance.load.running).age_s == pytest.approx(1.5)
     assert instance.scrape_age_s == pytest.approx(1.5)
+
+
+def test_a_decode_engine_that_only_waits_for_kv_is_not_hung_whatever_its_version_tells() -> None:
+    deferred = counter("num_requests_waiting_by_reason", 2, reason="deferred")
+    for why, vital in (("", Vital.UP), (deferred, Vital.UP), (deferred.replace(" 2", " 1"), Vital.HUNG)):
+        bench = Bench()
+        for second in range(30):
+            bench.now_s = float(second)
+            bench.scrape(
+                "n2", counter("num_requests_waiting", 2) + why + histogram("iteration_tokens_total", [1.0], (1, 8))
+            )
+        assert bench.build().instances["n2.main.0"].vital is vital
+
+
+def test_nodes_counters_that_are_old_are_not_shown_as_what_is() -> None:
+    """Engines may still be heard while the counters of the node are not."""
+    bench = Bench()
+    nic = {"tx_words": 0, "rx_words": 0, "state": "ACTIVE"}
+    for second in range(12):
+        bench.now_s = float(second)
+        bench.scrape("n2", engine(1.0))
+        if second < 4:
+            bench.builder.hear("n2", NodeSeen(bench.now_s, {"rdma0": {**nic, "rx_words": 250 * second}}, {}), second)
+        if second == 3:
+            (seen,) = bench.build().nodes["n2"].nics
+            assert figure(seen.rx_bytes).low == 1000.0
+    node = bench.build().nodes["n2"]
+    assert node.nics == ()
+    assert node.age_s == 0.0, "it was heard, but not of its counters"
+
+
+@pytest.mark.parametrize(
+    ("holders", "devices", "wanted"),
+    [
+        pytest.param({"n2": {"decode"}, "n3": {"decode"}, "n1": {"prefill"}}, ("n2", "n3"), 4000.0, id="all known"),
+        pytest.param(
+            {"n2": {"decode"}, "n3": {"decode", "prefill"}}, ("n2", "n3"), "slots of prefill too", id="shared"
+        ),
+        pytest.param({"n2": {"decode"}, "n3": {"decode"}}, ("n2",), "n3: no RDMA device", id="one not seen"),
+    ],
+)
+def test_nic_bytes_of_a_pool_are_those_of_nodes_that_are_its_own(
+    holders: dict[str, set[str]], devices: tuple[str, ...], wanted: float | str
+) -> None:
+    bench = Bench()
+    bench.builder.expect_nodes(["n1", "n2", "n3"], {node: frozenset(pools) for node, pools in holders.items()})
+    for second in range(3):
+        bench.now_s = float(second)
+        for node in ("n1", "n2", "n3"):
+            nics = {f"rdma{rail}": {"rx_words": 250 * second, "tx_words": 0} for rail in (0, 1) if node in devices}
+            bench.builder.hear(node, NodeSeen(bench.now_s, nics, {}), bench.now_s)
+            bench.scrape(node, engine(1.0))
+    kv = bench.build().pools["decode"].kv
+    if isinstance(wanted, float):
+        assert figure(kv[10].bytes_nic).low == wanted
+    else:
+        assert isinstance(kv[10].bytes_nic, Unknown)
+        assert wanted in kv[10].bytes_nic.reason
+    assert isinstance(kv[60].bytes_nic, Unknown)
+
+
+def test_members_and_router_that_were_not_heard_of_lately_are_not_shown_as_they_were() -> None:
+    bench = Bench()
+    sight = RouterSight(Vital.UP, members={"n1.main.0": True}, members_s=0.0)
+    bench.builder.route(sight)
+    text = 'vllm_router_pd_requests_total{} 5\nvllm_router_pd_pending_decode_requests{worker="w"} 3\n'
+    for second in range(3):
+        bench.now_s = float(second)
+        scan = Scanner(scraped_names(ROUTER)).scan(text)
+        bench.builder.hear("n1", Scraped(ROUTER_TARGET, bench.now_s, scan), bench.now_s)
+    snapshot = bench.build()
+    assert (snapshot.router.vital, figure(snapshot.router.pending).low) == (Vital.UP, 3.0)
+    assert [snapshot.instances[f"{node}.main.0"].member for node in ("n1", "n2")] == [True, False]
+    bench.now_s = 20.0
+    bench.builder.hear("n1", Lost(ROUTER_TARGET, bench.now_s, "refused"), bench.now_s)
+    snapshot = bench.build()
+    assert snapshot.router.vital is Vital.STALE
+    assert snapshot.router.why == "no answer for 18 s: refused"
+    assert isinstance(snapshot.router.pending, Unknown)
+    assert snapshot.instances["n1.main.0"].member is None
+    assert snapshot.pools["prefill"].members is None
+
+
+def test_a_router_that_began_anew_and_prints_nothing_yet_shows_no_old_number() -> None:
+    bench = Bench()
+    bench.builder.route(RouterSight(Vital.UP))
+    scanner = Scanner(scraped_names(ROUTER))
+    for second, text in enumerate(('vllm_router_pd_pending_decode_requests{worker="w"} 3\n', "")):
+        bench.now_s = float(second)
+        bench.builder.hear("n1", Scraped(ROUTER_TARGET, bench.now_s, scanner.scan(text)), bench.now_s)
+    router = bench.build().router
+    assert router.vital is Vital.UP
+    assert figure(router.pending).low == 0.0
