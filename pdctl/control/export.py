@@ -21,8 +21,8 @@ async def export_prometheus(cluster: Cluster, directory: Path, *, interval_s: fl
     found = str(_absolute(directory) / TARGETS_FILE)
     texts = {
         "prometheus.yml": scrape_config(deployment.cluster, found, interval_s, scraped_names(ENGINE_FAMILIES)),
-        "rules.yml": recording_rules(deployment.cluster),
-        "alerts.yml": alert_rules(deployment.cluster, deployment.slo.ttft_s, deployment.slo.itl_s),
+        "rules.yml": recording_rules(deployment.cluster, interval_s),
+        "alerts.yml": alert_rules(deployment.cluster, deployment.slo.ttft_s, deployment.slo.itl_s, interval_s),
         "dashboard.json": dashboard(deployment.cluster),
     }
     written = [_replace(directory / name, text) for name, text in texts.items()]

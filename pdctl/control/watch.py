@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -266,10 +266,18 @@ async def alerted(
     """The snapshots with what holds the cluster back in words, and with the alerts that stand besides those of the
     nodes' hardware. `changed` hears of each that is raised or clears."""
     alerts = book or AlertBook()
+    hardware: dict[str, Alert] = {}
     async for snapshot in snapshots:
         told = replace(snapshot, bottleneck=bottleneck(snapshot))
         standing, changes = alerts.take(told)
+        before, hardware = hardware, {alert.id: alert for alert in told.alerts}
         if changed is not None:
-            for change in changes:
+            for change in (*changes, *_differences(before, hardware)):
                 changed(change)
         yield replace(told, alerts=(*told.alerts, *standing))
+
+
+def _differences(before: Mapping[str, Alert], now: Mapping[str, Alert]) -> list[Change]:
+    """Which alerts of the nodes' hardware are new, and which are over: they come as they stand."""
+    raised = [Change(alert, raised=True) for key, alert in now.items() if key not in before]
+    return raised + [Change(alert, raised=False) for key, alert in before.items() if key not in now]

@@ -16,7 +16,9 @@ from pdctl.telemetry.instance import HUNG_AFTER_S, Expected
 from pdctl.telemetry.prometheus import CLUSTER_LABEL, INSTANCE_LABEL, NODE_LABEL
 
 _BY: Final = f"{CLUSTER_LABEL}, pdctl_pool, pdctl_role"
-_WINDOW: Final = "1m"
+_WINDOW_S: Final = 60.0
+_SCRAPES: Final = 4
+"""A rate needs two scrapes; a window of four still has two where one was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +92,27 @@ _LATENCIES: Final[Mapping[str, str]] = {
 }
 
 
-def recording_rules(cluster: str) -> str:
-    """A rule group that records pool figures as `pdctl:pool_<figure>`, over one minute."""
-    return _yaml({"groups": [{"name": f"pdctl-{cluster}", "rules": _recorded(cluster)}]})
+def recording_rules(cluster: str, interval_s: float) -> str:
+    """A rule group that records pool figures as `pdctl:pool_<figure>`, over a minute, or four scrapes if they are
+    longer."""
+    window = _window(_WINDOW_S, interval_s)
+    return _yaml({"groups": [{"name": f"pdctl-{cluster}", "rules": _recorded(cluster, window)}]})
 
 
-def _recorded(cluster: str) -> list[dict[str, str]]:
+def _window(shortest_s: float, interval_s: float) -> str:
+    return f"{max(shortest_s, _SCRAPES * interval_s):.0f}s"
+
+
+def _recorded(cluster: str, window: str) -> list[dict[str, str]]:
     of = f'{CLUSTER_LABEL}="{cluster}"'
     rules = [
-        {"record": f"pdctl:pool_{name}", "expr": expression.format(by=_BY, of=of, window=_WINDOW)}
+        {"record": f"pdctl:pool_{name}", "expr": expression.format(by=_BY, of=of, window=window)}
         for name, expression in RECORDED.items()
     ]
     for name, family in _LATENCIES.items():
-        total, count = (f"sum by ({_BY}) (rate({family}_{part}{{{of}}}[{_WINDOW}]))" for part in ("sum", "count"))
+        total, count = (f"sum by ({_BY}) (rate({family}_{part}{{{of}}}[{window}]))" for part in ("sum", "count"))
         rules.append({"record": f"pdctl:pool_{name}_mean", "expr": f"{total} / {count}"})
-        buckets = f"sum by ({_BY}, le) (rate({family}_bucket{{{of}}}[{_WINDOW}]))"
+        buckets = f"sum by ({_BY}, le) (rate({family}_bucket{{{of}}}[{window}]))"
         rules += [
             {"record": f"pdctl:pool_{name}_p{share:.0f}", "expr": f"histogram_quantile({share / 100:g}, {buckets})"}
             for share in (50, 90, 99)
@@ -112,11 +120,11 @@ def _recorded(cluster: str) -> list[dict[str, str]]:
     return rules
 
 
-def alert_rules(cluster: str, ttft_s: float, itl_s: float) -> str:
+def alert_rules(cluster: str, ttft_s: float, itl_s: float, interval_s: float) -> str:
     """The alerts of `pdctl watch` that Prometheus can judge, with the same causes and hints."""
     of = f'{CLUSTER_LABEL}="{cluster}"'
     here = "{{ $labels.pdctl_instance }}"
-    hung = f"{HUNG_AFTER_S:.0f}s"
+    hung = _window(HUNG_AFTER_S, interval_s)
     rules = [
         _alert("PdctlEngineSilent", f"up{{{of}}} == 0", "10s", "warn", f"{here} does not answer", "`pdctl status`"),
         _alert(

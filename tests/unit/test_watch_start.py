@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,14 +13,16 @@ import pytest
 import pdctl.control.watch as room
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
-from pdctl.control.watch import Watch, watching
+from pdctl.control.watch import Watch, alerted, watching
 from pdctl.errors import Unreachable
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.reading import Unknown
-from pdctl.model.snapshot import Snapshot, Vital
+from pdctl.model.snapshot import Alert, AlertLevel, Snapshot, Vital
 from pdctl.ssh.fake import FakeShell, FakeShells
 from pdctl.ssh.ports import Stream
+from pdctl.telemetry.alerts import Change
 from tests.unit.deployments import nixl_1p2d
+from tests.unit.telemetry.snapshots import served
 
 KV = Unknown("not asked for here")
 
@@ -119,3 +122,16 @@ async def test_an_end_by_a_signal_leaves_no_task(cluster: Cluster, monkeypatch: 
     async with watching(cluster, interval_s=0.05, kv=KV) as watch:
         await first(watch)
     assert asyncio.all_tasks() == before
+
+
+async def test_alerts_of_the_nodes_hardware_are_delivered_when_they_come_and_when_they_go() -> None:
+    hot = Alert("gpu:n1:heat", AlertLevel.WARN, "n1", "GPU 3 is at 104 C", "`pdctl check n1`", 1.0)
+
+    async def ticks() -> AsyncIterator[Snapshot]:
+        for alerts in ((), (hot,), (hot,), ()):
+            yield replace(served(), alerts=alerts)
+
+    told: list[Change] = []
+    shown = [snapshot.alerts async for snapshot in alerted(ticks(), changed=told.append)]
+    assert [change.raised for change in told if change.alert.id == hot.id] == [True, False]
+    assert [hot in alerts for alerts in shown] == [False, True, True, False]

@@ -11,6 +11,7 @@ from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.export import export_prometheus, export_targets
 from pdctl.control.opened import Opened
+from pdctl.errors import UsageError
 
 
 @click.command("export")
@@ -27,10 +28,15 @@ def command(options: Globals, kind: str, directory: Path, interval_s: float, tar
     """
 
     async def act(opened: Opened) -> int:
-        if targets_only:
-            written = [await export_targets(opened.cluster, directory)]
-        else:
-            written = await export_prometheus(opened.cluster, directory, interval_s=interval_s)
+        try:
+            if targets_only:
+                written = [await export_targets(opened.cluster, directory)]
+            else:
+                written = await export_prometheus(opened.cluster, directory, interval_s=interval_s)
+        except OSError as error:
+            raise UsageError(
+                f"{directory} cannot be written: {error.strerror or error}", hint="name a directory of yours"
+            ) from error
         if options.json:
             files = [str(path) for path in written]
             say_json(options, "exported", {"kind": kind, "files": files}, cluster=opened.deployment.cluster)
