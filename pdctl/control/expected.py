@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.observed import MembershipSeen, Observed, Trouble
+from pdctl.model.role import Role
 from pdctl.model.snapshot import Vital
 from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import ROUTER
@@ -26,13 +27,27 @@ def unseen_instances(deployment: Deployment) -> list[Expected]:
     return expected_instances(deployment, nothing)
 
 
-def holders(deployment: Deployment) -> dict[str, frozenset[str]]:
-    """By node, the pools whose slots lie there. A machine with two entries counts for both."""
+def moved_notes(deployment: Deployment, observed: Observed) -> tuple[str, ...]:
+    """What the reader must know where instances serve other pools than the inventory says that was read."""
+    moved = [
+        f"{instance.name} ({pool})"
+        for instance in deployment.instances
+        if (pool := _serves(instance, observed.unit(instance.leader.name))[0]) != instance.pool
+    ]
+    if not moved:
+        return ()
+    return (f"moved since the inventory was read: {', '.join(moved)}; start this anew to see all of them",)
+
+
+def holders(deployment: Deployment, observed: Observed | None = None) -> dict[str, frozenset[str]]:
+    """By node, the pools whose slots lie there, or whose units run there. A machine with two entries counts once."""
     machines = {name: node.host_id or name for name, node in deployment.nodes.items()}
     pools: dict[str, set[str]] = {}
     for slot in deployment.slots:
         if slot.pool is not None:
             pools.setdefault(machines[slot.node], set()).add(slot.pool)
+    for node, view in observed.nodes.items() if observed is not None else ():
+        pools.setdefault(machines[node], set()).update(unit.labels.pool for unit in view.units if unit.labels.pool)
     first: dict[str, str] = {}
     for name, machine in machines.items():
         first.setdefault(machine, name)
@@ -90,17 +105,25 @@ def _expected(instance: Instance, observed: Observed) -> Expected:
     if vital is Vital.UP and member is False:
         vital = Vital.STARTING
         why = why or "not registered"
+    pool, role = _serves(instance, unit)
     return Expected(
         name=instance.name,
         node=instance.leader.node,
         slot=instance.leader.slot,
-        pool=instance.pool,
-        role=instance.role,
+        pool=pool,
+        role=role,
         generation=unit.labels.generation if unit is not None else 0,
         vital=vital,
         member=member,
         why=why,
     )
+
+
+def _serves(instance: Instance, unit: UnitStatus | None) -> tuple[str, Role]:
+    """Its pool and role: as it was started, which after a move is not what an inventory says that was read before."""
+    if unit is None or not unit.labels.pool or unit.labels.role not in tuple(Role):
+        return instance.pool, instance.role
+    return unit.labels.pool, Role(unit.labels.role)
 
 
 def _vital(instance: Instance, unit: UnitStatus | None, observed: Observed) -> tuple[Vital, str]:

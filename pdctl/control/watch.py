@@ -23,6 +23,7 @@ from pdctl.control.expected import (
     expected_instances,
     holders,
     metrics_targets,
+    moved_notes,
     take_membership,
     take_router,
     unseen_instances,
@@ -80,6 +81,7 @@ class Watch:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     troubled: frozenset[str] = frozenset()  # engines that were down or silent at the last tick
     reads_kv: bool = False  # whether the model's config is read for what is unknown of KV
+    notes: tuple[str, ...] = ()
     health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
@@ -91,7 +93,9 @@ class Watch:
                 if task.done():
                     task.result()  # a loop of ours that ended is a defect, and is not to be watched over
             pairs = self.canaries.figures() if self.canaries is not None else ()
-            snapshot = self.builder.build(clock.monotonic(), self.wall(), pairs=pairs, alerts=self.health)
+            snapshot = self.builder.build(
+                clock.monotonic(), self.wall(), pairs=pairs, alerts=self.health, notes=self.notes
+            )
             self.latest = snapshot
             self._worry(snapshot, clock.monotonic())
             yield snapshot
@@ -112,6 +116,8 @@ class Watch:
         deployment, now_s = self.cluster.deployment, self.cluster.clock.monotonic()
         self.looked_s = now_s
         self.builder.expect(expected_instances(deployment, observed))
+        self.builder.expect_nodes(list(deployment.nodes), holders(deployment, observed))
+        self.notes = moved_notes(deployment, observed)
         take_router(self.sight, deployment, observed, now_s)
         if self.canaries is not None:
             self.canaries.see(observed)
