@@ -41,7 +41,8 @@ async def test_derived_kv_bytes_are_those_that_nixl_counted(serving: Stack, isl:
     shape = await shape_of(decodes[0], TINY_MODEL)
     before = [await metrics_of(instance) for instance in decodes]
     load = traffic(serving.router_url, requests=requests, isl=isl, osl=8)
-    await serving.load(f"{requests} requests, {isl} tokens in, 8 out", load)
+    report, _ = await serving.load(f"{requests} requests, {isl} tokens in, 8 out", load)
+    assert report.counts.ok == requests, report.failures
     after = [await metrics_of(instance) for instance in decodes]
     moved = by_telemetry(zip(before, after, strict=True), shape)
     blocks = requests * -(-isl // shape.block_tokens)
@@ -60,7 +61,8 @@ async def test_derived_kv_bytes_are_those_that_nixl_counted(serving: Stack, isl:
 async def test_every_decode_takes_part(serving: Stack) -> None:
     decodes = [instance for instance in (await serving.status())["instances"] if instance["role"] == "decode"]
     before = [(await kv_of(instance)).transfers for instance in decodes]
-    await serving.load("12 requests", traffic(serving.router_url, requests=12))
+    report, _ = await serving.load("12 requests", traffic(serving.router_url, requests=12))
+    assert report.counts.ok == 12, report.failures
     after = [(await kv_of(instance)).transfers for instance in decodes]
     assert all(later > earlier for later, earlier in zip(after, before, strict=True)), (before, after)
 
