@@ -16,11 +16,7 @@ from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.ssh.local import LocalShell
 from pdctl.supervisors.process import ProcessSupervisor
 from tests.waiting import wait_until
-from tests.wire.units import (
-    CLUSTER,
-)
-
-UNIT = "pdctl.t.n1.all.0"
+from tests.wire.units import CLUSTER, UNIT
 
 # A leader and a worker that left its session; neither ends at SIGTERM.
 STUBBORN = """

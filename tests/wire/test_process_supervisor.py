@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from pdctl.errors import EpochRefused, InstanceError
-from pdctl.model.unit import Restart, UnitState
+from pdctl.model.unit import Restart, UnitState, unit_name
 from pdctl.ssh.local import LocalShell
 from pdctl.supervisors.process import ProcessSupervisor
 from tests.waiting import free_port, patient, wait_until
-from tests.wire.process_rig import UNIT, ended, log_says, seen, supervising
+from tests.wire.process_rig import ended, log_says, seen, supervising
 from tests.wire.units import (
     CLUSTER,
+    UNIT,
     files_holding,
     living,
     shell_unit,
@@ -68,7 +69,7 @@ class TestLife:
         assert one.pid == other.pid
 
     async def test_stopping_what_is_not_there_is_a_success(self, supervisor: ProcessSupervisor) -> None:
-        report = await supervisor.stop("pdctl.t.nobody", epoch=1)
+        report = await supervisor.stop(unit_name(CLUSTER, "nobody"), epoch=1)
         assert (report.existed, report.gone) == (False, True)
 
     async def test_files_and_env_reach_the_engine_with_their_place_filled_in(
@@ -80,7 +81,7 @@ class TestLife:
             files={"conf": "SAID=from-{unit_dir}"},
         )
         await supervisor.start(spec, epoch=1)
-        await log_says(root, f"from-{root}/t/units/{UNIT}/files")
+        await log_says(root, f"from-{root}/{CLUSTER}/units/{UNIT}/files")
 
     async def test_forgetting_leaves_only_logs_ledger_and_epoch(
         self, supervisor: ProcessSupervisor, root: Path

@@ -15,12 +15,13 @@ import psutil
 import pytest
 
 from pdctl.errors import InstanceError
-from pdctl.model.unit import UnitSpec, UnitState
+from pdctl.model.unit import UnitSpec, UnitState, unit_name
 from pdctl.supervisors.process import ProcessSupervisor
 from tests.waiting import patient, wait_until
-from tests.wire.process_rig import DRAINING, STUBBORN, UNIT, ended, kill_keeper, log_says, seen, supervising
+from tests.wire.process_rig import DRAINING, STUBBORN, ended, kill_keeper, log_says, seen, supervising
 from tests.wire.units import (
     CLUSTER,
+    UNIT,
     command_lines_holding,
     files_holding,
     living,
@@ -292,5 +293,5 @@ class TestLogs:
 
     async def test_a_unit_without_a_log(self, supervisor: ProcessSupervisor) -> None:
         with pytest.raises(InstanceError, match="n1 has no log of it"):
-            async with supervisor.logs("pdctl.t.nobody", lines=5, follow=True) as lines:
+            async with supervisor.logs(unit_name(CLUSTER, "nobody"), lines=5, follow=True) as lines:
                 await anext(aiter(lines))

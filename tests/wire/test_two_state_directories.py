@@ -14,11 +14,9 @@ import pytest
 from pdctl.model.unit import UnitState
 from pdctl.ssh.local import LocalShell
 from pdctl.supervisors.process import ProcessSupervisor
-from tests.wire.units import CLUSTER, shell_unit
+from tests.wire.units import CLUSTER, UNIT, shell_unit
 
 pytestmark = pytest.mark.fleet
-
-UNIT = "pdctl.t.n1.all.0"
 
 
 @pytest.fixture

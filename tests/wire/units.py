@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import psutil
 
 from pdctl.model.role import UnitKind
-from pdctl.model.unit import Labels, Restart, UnitSpec
+from pdctl.model.unit import Labels, Restart, UnitSpec, unit_name
 
-CLUSTER = "t"
+CLUSTER = f"t{os.getpid()}"
+"""Of this test process alone: another one may run units of the same names at the same time."""
+
+UNIT = unit_name(CLUSTER, "n1.all.0")
 
 
 def shell_unit(
