@@ -6,7 +6,7 @@ other, nobody knows whose amd-smi's figures are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pdctl.health.envelope import Envelope
@@ -68,7 +68,17 @@ class AmdSmi:
         return self.metric.get(index) or metric_gpu(index, self._nothing(METRIC))
 
     def bad_pages_of(self, address: str) -> BadPages:
-        return self.bad_pages.get(self._first(address)) or bad_pages_of(self._nothing(BAD_PAGES))
+        """Pages of a GPU that nobody can place may be of any that amd-smi does not name: they count for each."""
+        found = self.bad_pages.get(self._first(address))
+        if found is not None:
+            return found
+        strays = [pages for index, pages in self.bad_pages.items() if index not in self.logical]
+        nothing = bad_pages_of(self._nothing(BAD_PAGES))
+        return BadPages(
+            _most((pages.retired for pages in strays), nothing.retired),
+            _most((pages.pending for pages in strays), nothing.pending),
+            _most((pages.unreservable for pages in strays), nothing.unreservable),
+        )
 
     def firmware_of(self, address: str) -> Reading[Mapping[str, str]]:
         return self.firmware.get(self._first(address)) or self._nothing(FIRMWARE).unknown()
@@ -84,6 +94,12 @@ class AmdSmi:
         """For all figures of a device of which an item says nothing."""
         why = self.silent.get(item) or self.silent.get(LIST) or f"{item.replace('.', ' ')} shows no such GPU"
         return Field(None, item, "", why)
+
+
+def _most(counts: Iterable[Reading[int]], nothing: Reading[int]) -> Reading[int]:
+    """The highest count above 0 of GPUs that nobody can place; `nothing` where there is none."""
+    known = [count.value for count in counts if isinstance(count, Known) and count.value > 0]
+    return Known(max(known), "amd-smi bad-pages, of a GPU that it does not name") if known else nothing
 
 
 def read_amd_smi(envelope: Envelope) -> AmdSmi:
