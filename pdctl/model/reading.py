@@ -28,5 +28,5 @@ Reading: TypeAlias = Known[T] | Unknown
 
 
 def value_or(reading: Reading[T], default: T) -> T:
-    """The value where it is known. For display and sorting only: a verdict never rests on a default."""
+    """The value where it is known. A default must never be what lets a verdict pass."""
     return reading.value if isinstance(reading, Known) else default
