@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from pdctl.cli.board import Board, Row, RowState
-from pdctl.cli.duration import duration
-from pdctl.cli.escape import one_line
+from pdctl.text.duration import duration
+from pdctl.text.escape import one_line
 
 _NAME_CELLS = 28  # the most that names may take
 _STATE_CELLS = 7

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import click
 
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.control.check_deeper import Tested
@@ -16,6 +15,7 @@ from pdctl.health.envelope import Envelope
 from pdctl.health.fabric_verdict import SessionResult
 from pdctl.model.events import plain
 from pdctl.model.observed import Trouble
+from pdctl.text.escape import one_line
 
 Arrived = Callable[[str, Envelope | Trouble], None]
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from pdctl.cli.duration import duration
-from pdctl.cli.escape import log_line, one_line
 from pdctl.health.finding import Finding, Verdict
 from pdctl.health.report import Fitness, Report, SlotVerdict, urgency
+from pdctl.text.duration import duration
+from pdctl.text.escape import log_line, one_line
 
 HEADINGS = {
     0: ("!", "keeps slots from serving"),

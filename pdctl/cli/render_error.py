@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pdctl.cli.escape import one_line
 from pdctl.errors import InventoryError, PdctlError
 from pdctl.ssh.text import printable
+from pdctl.text.escape import one_line
 
 
 def render_error(error: PdctlError) -> str:

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from pdctl.cli.board import Board, RowState, advance
 from pdctl.cli.board_lines import board_lines
-from pdctl.cli.phrases import phrase
 from pdctl.model.events import (
     CheckEnded,
     CheckFailed,
@@ -28,6 +27,7 @@ from pdctl.model.events import (
     StepFailed,
     Warned,
 )
+from pdctl.text.phrases import phrase
 
 if TYPE_CHECKING:
     from pdctl.control.clock import Clock

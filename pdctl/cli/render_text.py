@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from pdctl.cli.duration import duration
-from pdctl.cli.phrases import phrase
 from pdctl.model.events import Event, Planned, RunStarted, StepProgress
+from pdctl.text.duration import duration
+from pdctl.text.phrases import phrase
 
 if TYPE_CHECKING:
     from pdctl.control.clock import Clock

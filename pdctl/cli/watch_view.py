@@ -9,8 +9,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pdctl.cli.escape import one_line
-from pdctl.cli.figure_text import amount, seconds, share
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import (
@@ -25,6 +23,8 @@ from pdctl.model.snapshot import (
     Vital,
     Window,
 )
+from pdctl.text.escape import one_line
+from pdctl.text.figures import amount, seconds, share
 
 _GOOD = (Vital.UP, Vital.DRAINING, Vital.STARTING)
 _COLUMNS = ("ttft", "itl p50", "itl p99", "run", "wait", "kv", "tok/s in", "tok/s out", "KV B/s", "err/s")

@@ -14,7 +14,6 @@ from rich.cells import cell_len
 
 from pdctl.cli.board import Board, RowState, advance
 from pdctl.cli.board_lines import Line, board_lines
-from pdctl.cli.duration import duration
 from pdctl.cli.render import Renderer, renderer
 from pdctl.cli.render_error import render_error
 from pdctl.errors import InventoryError, Unreachable
@@ -32,6 +31,7 @@ from pdctl.model.events import (
     StepStarted,
     Warned,
 )
+from pdctl.text.duration import duration
 
 HOSTILE = "pre\x1b[2J\x1b]0;owned\x07fill\r\n[red]x[/red]\x9b31m"
 

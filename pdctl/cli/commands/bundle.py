@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.hand_over import HandOver, hand_over
 from pdctl.control.opened import Opened
 from pdctl.errors import UsageError
+from pdctl.text.escape import one_line
 
 
 @click.command("bundle")

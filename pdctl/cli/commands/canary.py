@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from pdctl.cli.escape import one_line
-from pdctl.cli.figure_text import seconds
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
@@ -13,6 +11,8 @@ from pdctl.control.canaries import canary_rounds
 from pdctl.control.opened import Opened
 from pdctl.model.events import plain
 from pdctl.model.snapshot import PairFigures, PairState
+from pdctl.text.escape import one_line
+from pdctl.text.figures import seconds
 
 SIGNS = {PairState.OK: " ", PairState.SUSPECT: "?", PairState.BROKEN: "!", PairState.UNTRIED: "-"}
 

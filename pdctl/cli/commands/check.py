@@ -11,7 +11,6 @@ import click
 
 from pdctl.cli.check_progress import progress, said
 from pdctl.cli.check_table import report_lines
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import change, read
@@ -29,6 +28,7 @@ from pdctl.health.html_report import html_report
 from pdctl.inventory.select import select
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import plain
+from pdctl.text.escape import one_line
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.session import read
 from pdctl.control.clock import utc
 from pdctl.control.history import record, unfinished
 from pdctl.control.opened import Opened
+from pdctl.text.escape import one_line
 
 
 @click.command("events")

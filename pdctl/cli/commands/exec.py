@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_nodes
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read, refuse_read_only
 from pdctl.control.opened import Opened
 from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec
 from pdctl.model.events import plain
+from pdctl.text.escape import one_line
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import refuse_read_only
@@ -19,6 +18,7 @@ from pdctl.inventory.load import parse
 from pdctl.inventory.scalars import NAME
 from pdctl.model.deployment import SshSettings
 from pdctl.model.observed import Trouble
+from pdctl.text.escape import one_line
 
 
 @click.command("init")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
@@ -14,6 +13,7 @@ from pdctl.control.opened import Opened
 from pdctl.model.observed import Trouble
 from pdctl.plan.steps import REGISTRAR, ROUTER
 from pdctl.supervisors.ports import LogLine
+from pdctl.text.escape import one_line
 
 
 @click.command("logs")

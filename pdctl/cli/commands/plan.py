@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.chosen import chosen_instances
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.up import Planning, as_json, plan
+from pdctl.text.escape import one_line
 
 
 @click.command("plan")

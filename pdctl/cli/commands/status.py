@@ -6,13 +6,13 @@ import time
 
 import click
 
-from pdctl.cli.duration import duration
-from pdctl.cli.escape import log_line, one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.status import ClusterStatus, State, UnitView, as_json, status
+from pdctl.text.duration import duration
+from pdctl.text.escape import log_line, one_line
 
 GOOD = (State.SERVING, State.RUNNING)
 

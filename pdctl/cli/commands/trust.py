@@ -9,13 +9,13 @@ from collections.abc import Mapping
 import click
 
 from pdctl.cli.chosen import chosen_nodes
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.control.opened import read_deployment
 from pdctl.control.trust import HostKeyOffer, Offered, offered_keys
 from pdctl.errors import UsageError
 from pdctl.ssh.pool import trust
+from pdctl.text.escape import one_line
 
 
 @click.command("trust")

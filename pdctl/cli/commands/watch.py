@@ -11,7 +11,6 @@ from typing import Final
 
 import click
 
-from pdctl.cli.escape import one_line
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import STOPS, read
@@ -22,6 +21,7 @@ from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.alerts import Change
 from pdctl.telemetry.codec import to_plain
 from pdctl.telemetry.recording import Recorder
+from pdctl.text.escape import one_line
 
 SETTLE_S: Final = 3.0
 """What was raised just before the end is still delivered, if that takes no longer."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pdctl.cli.duration import duration
-from pdctl.cli.escape import log_line, one_line
 from pdctl.model.events import (
     CheckBegan,
     CheckEnded,
@@ -24,6 +22,8 @@ from pdctl.model.events import (
     StepStarted,
     Warned,
 )
+from pdctl.text.duration import duration
+from pdctl.text.escape import log_line, one_line
 
 _TAG_WIDTH = 11  # of "unreachable"
 

@@ -1,0 +1,39 @@
+"""Holds: an operator's mark on a slot, kept on the lease node until somebody takes it away. Every command honours it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class HoldKind(StrEnum):
+    """DRAINED: out of service, nothing is started, replaced or registered there. QUARANTINED: its engine died again
+    after it was relaunched, and is not relaunched any more. PINNED: it serves, and is not moved to another pool."""
+
+    DRAINED = "drained"
+    QUARANTINED = "quarantined"
+    PINNED = "pinned"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who holds a slot (its id, `node.slot`), why and since when. `until_s` None: until it is taken away.
+
+    Both times are wall-clock seconds of the operator who set it.
+    """
+
+    slot: str
+    kind: HoldKind
+    by: str
+    reason: str
+    since_s: float
+    until_s: float | None = None
+
+    def stands(self, now_s: float) -> bool:
+        """Whether it still counts at `now_s` (wall clock)."""
+        return self.until_s is None or now_s < self.until_s
+
+    @property
+    def in_service(self) -> bool:
+        """Whether the slot may serve while it is held."""
+        return self.kind is HoldKind.PINNED
