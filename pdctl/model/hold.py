@@ -1,4 +1,4 @@
-"""Holds: an operator's mark on a slot, kept on the lease node until somebody takes it away. Every command honours it."""
+"""Holds: an operator's mark on a slot, kept on the lease node until it is taken away. Every command honours it."""
 
 from __future__ import annotations
 
