@@ -67,9 +67,17 @@ class MemberBook:
             with contextlib.suppress(NodeError):
                 await self._write()
 
+    def get(self, name: str) -> Member | None:
+        """The member of that name, if it is one."""
+        return self._members.get(name)
+
     async def put(self, member: Member) -> None:
         """Add or replace one member and write the list. Raises NodeError's kinds; the old list then still stands."""
-        self._members[member.name] = member
+        await self.put_all((member,))
+
+    async def put_all(self, members: Iterable[Member]) -> None:
+        """Add or replace members, all with one write. Raises as `put` does."""
+        self._members.update({member.name: member for member in members})
         await self._write()
 
     async def drop(self, names: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from pdctl.control.steps.drain import drain
 from pdctl.control.steps.membership import fence, fence_now, register
 from pdctl.control.steps.prove import prove
 from pdctl.control.steps.ready import await_ready
+from pdctl.control.steps.restore import unfence
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
@@ -49,6 +50,13 @@ if TYPE_CHECKING:
 MakePlan = Callable[[Observed, Applied | None, Mapping[str, Trouble]], Plan]
 """The plan for what was seen; the last are instances that must not be launched, with why."""
 
+OwnSteps = Callable[[RunContext], Mapping[Action, Handler]]
+"""What one command's steps do that no other has, or does otherwise."""
+
+Afterwards = Callable[[RunContext, Plan, Tally, Emit], Awaitable[str]]
+"""What a command does once its plan has ended, however it did, unless the lease was lost or the operator insisted: take
+back what was cut short. Says in words what became of it, "" where it had nothing to do. It emits what it does."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -56,7 +64,8 @@ class Run:
     anything there.
 
     With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
-    one at its end, whatever failed, unless the operator stopped it.
+    one at its end, whatever failed, unless the operator stopped it. `own_steps` and `afterwards`: what only this
+    command does.
     """
 
     cluster: Cluster
@@ -70,6 +79,8 @@ class Run:
     inventory_text: str = ""
     needs_secrets: bool = True
     gate: Gate | None = None
+    own_steps: OwnSteps | None = None
+    afterwards: Afterwards | None = None
 
     async def go(self) -> int:
         """Do it. Returns the exit code; raises PdctlError only for what prevents the run as a whole."""
@@ -91,16 +102,19 @@ class Run:
             if admission.lost:
                 plan = self.make_plan(observed, lease.applied, admission.lost)
             await self._announce(emit, observed, plan)
-            tally = Tally()
+            tally, after = Tally(), ""
             if plan.steps:
                 ctx = await self._context(observed, lease.epoch, values, emit)
                 ctx.fabric = admission.fabric
                 await self._prepare(ctx, plan)
-                tally = await execute(plan, self._handlers(ctx), self._watched(emit, ctx), clock, interrupt)
+                watched = self._watched(emit, ctx)
+                tally = await execute(plan, self._handlers(ctx), watched, clock, interrupt)
+                if self.afterwards is not None and not lease.lost().done():
+                    after = await self.afterwards(ctx, plan, tally, watched)
             code = exit_code(plan, tally, interrupt)
             if self.records and not interrupt.asked.is_set():
                 await self._record(lease)
-            text = _ending(self.command, plan, tally, interrupt)
+            text = after or _ending(self.command, plan, tally, interrupt)
             took_s = clock.monotonic() - began
             counts = (tally.count(End.DONE), tally.count(End.FAILED), tally.count(End.SKIPPED))
             await emit(RunEnded(self.command, code, *counts, took_s, text))
@@ -178,6 +192,7 @@ class Run:
             Action.REGISTER: register,
             Action.PROVE_WHOLE: prove_whole,
             Action.FENCE: fence_now if self.now else fence,
+            Action.UNFENCE: unfence,
             Action.DRAIN: drain,
             Action.STOP_NUMA_BALANCING: stop_numa_balancing,
         }
@@ -185,7 +200,7 @@ class Run:
         handlers[Action.STOP] = stopper.engine
         handlers[Action.STOP_ROUTER] = stopper.routing
         handlers[Action.STOP_REGISTRAR] = stopper.routing
-        return handlers
+        return {**handlers, **(self.own_steps(ctx) if self.own_steps is not None else {})}
 
     async def _record(self, lease: Lease) -> None:
         digest = self.cluster.deployment.digest

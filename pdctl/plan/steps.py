@@ -19,6 +19,7 @@ class Action(StrEnum):
     REGISTER = "register"
     PROVE_WHOLE = "completion through the router"
     FENCE = "fence"
+    UNFENCE = "put back"
     DRAIN = "drain"
     STOP = "stop"
     STOP_ROUTER = "stop router"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pdctl.control.clock import Clock
 from pdctl.control.cluster import Cluster
 from pdctl.control.member_book import MemberBook
+from pdctl.control.ports import Member
 from pdctl.engines.engine import running_launch
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.launch import FabricFacts, Launch
@@ -86,7 +87,8 @@ class ReadyBoard:
 class RunContext:
     """One run's shared knowledge. `launches` holds what runs or was started, by instance name.
 
-    `stopped`: whose stop this run has begun. `fabric`: what checked nodes tell their engines, by node; empty where
+    `stopped`: whose stop this run has begun. `fenced`: members as they were when this run took them off the list.
+    `fabric`: what checked nodes tell their engines, by node; empty where
     nodes were not checked.
     """
 
@@ -102,6 +104,7 @@ class RunContext:
     board: ReadyBoard = field(default_factory=ReadyBoard)
     starting: dict[str, asyncio.Lock] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    fenced: dict[str, Member] = field(default_factory=dict)
 
     @property
     def deployment(self) -> Deployment:

@@ -53,6 +53,9 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
         raise Unreachable(
             node, f"so {step.subject} cannot be taken from the router: {trouble.cause}", hint=trouble.hint
         )
+    member = ctx.members.get(step.subject)
+    if member is not None:  # before the list is written: whether a write that fails was done is not known
+        ctx.fenced[step.subject] = member
     if not ctx.router_runs:
         await ctx.members.drop([step.subject])
         return {"evicted": "the router does not run"}
