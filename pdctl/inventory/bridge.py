@@ -7,18 +7,16 @@ again, and the cross-field rules run on it. What was taken out is *in doubt*, an
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, get_args
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pdctl.inventory import rules
 from pdctl.inventory.document import Document, Loc
-from pdctl.inventory.finding import Context, did_you_mean, related
+from pdctl.inventory.finding import Context, related
+from pdctl.inventory.located import clean, located, near
 from pdctl.inventory.problems import Problem
-from pdctl.inventory.scalars import show
 from pdctl.inventory.schema import InventorySpec
 
 _ROUNDS = 8  # a part that is taken out can make its parent invalid: one round for each level
@@ -41,8 +39,6 @@ _FILLERS: Mapping[Loc, object] = {
 }
 """Stand-ins for what must be there and is not, so that the rest is still checked; all of them are in doubt."""
 
-Text: TypeAlias = tuple[str, str]  # message, hint
-
 
 def check(document: Document) -> tuple[InventorySpec | None, list[Problem]]:
     """The inventory, or None, and everything that is wrong with it in the order of the file."""
@@ -53,7 +49,7 @@ def check(document: Document) -> tuple[InventorySpec | None, list[Problem]]:
         spec = InventorySpec.model_validate(document.data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        problems += [_problem(document, each) for each in errors]
+        problems += [located(document, each, InventorySpec) for each in errors]
         spec = _salvage(document.data, errors, doubts)
     if spec is not None:
         problems += _cross_field(document, spec, doubts)
@@ -80,10 +76,10 @@ def _salvage(data: object, errors: list[ErrorDetails], doubts: list[Loc]) -> Inv
     rest = copy.deepcopy(data)
     for _ in range(_ROUNDS):
         for error in errors:
-            loc = _clean(error["loc"])
+            loc = clean(error["loc"])
             doubts.append(loc)
             if error["type"] == "extra_forbidden":
-                doubts += [(*loc[:-1], key) for key in _near(loc)]
+                doubts += [(*loc[:-1], key) for key in near(loc, InventorySpec)]
             if error["type"] == "missing":
                 _stand_in(rest, loc)
             else:
@@ -108,100 +104,3 @@ def _stand_in(data: object, loc: Loc) -> None:
         data = data.get(step) if isinstance(data, dict) else None
     if isinstance(data, dict):
         data[loc[-1]] = copy.deepcopy(filler)
-
-
-def _clean(loc: tuple[str | int, ...]) -> Loc:
-    """pydantic's `loc` without its mark for a mapping's key."""
-    return loc[:-1] if loc and loc[-1] == "[key]" else loc
-
-
-def _problem(document: Document, error: ErrorDetails) -> Problem:
-    loc = _clean(error["loc"])
-    kind = error["type"]
-    at_key = kind in ("extra_forbidden", "missing") or error["loc"] != loc
-    message, hint = _TEXTS.get(kind, _other)(error)
-    if kind == "missing":
-        problem = document.problem(loc[:-1], message, hint, at_key=True)
-        return problem
-    if kind == "extra_forbidden":
-        near = _near(loc)
-        hint = f"did you mean `{near[0]}`?" if near else did_you_mean(str(loc[-1]), _keys(loc[:-1]))
-    return document.problem(loc, message, _yaml_trap(document, loc, error) or hint, at_key=at_key)
-
-
-def _yaml_trap(document: Document, loc: Loc, error: ErrorDetails) -> str:
-    """A hint where YAML 1.1 made something else of what was typed."""
-    typed = document.written(loc)
-    value = error["input"]
-    if typed is None or error["type"] == "bool_type":
-        return ""
-    if isinstance(value, bool) and typed.lower() not in ("true", "false"):
-        return f'YAML reads a bare {typed} as {show(value)}; write "{typed}"'
-    if isinstance(value, int | float) and not isinstance(value, bool) and "quote it" in str(error.get("ctx")):
-        return f'write "{typed}", with the quotes'
-    return ""
-
-
-def _other(error: ErrorDetails) -> Text:
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{message[:1].lower()}{message[1:]}, not {show(error['input'])}", ""
-
-
-def _own(error: ErrorDetails) -> Text:
-    context = error.get("ctx", {})
-    return str(context.get("text", error["msg"])), str(context.get("hint", ""))
-
-
-def _choice(error: ErrorDetails) -> Text:
-    choices = re.findall(r"'([^']+)'", str(error.get("ctx", {}).get("expected", ""))) or ["1"]
-    given = error["input"]
-    hint = did_you_mean(given, choices) if isinstance(given, str) else ""
-    return f"must be {_or(choices)}, not {show(given)}", hint if hint.startswith("did") else ""
-
-
-def _bound(word: str, key: str) -> Callable[[ErrorDetails], Text]:
-    return lambda error: (f"must be {word} {error.get('ctx', {}).get(key):g}, not {show(error['input'])}", "")
-
-
-def _wanted(what: str) -> Callable[[ErrorDetails], Text]:
-    return lambda error: (f"must be {what}, not {show(error['input'])}", "")
-
-
-def _or(choices: list[str]) -> str:
-    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
-
-
-_MAPPING = _wanted("a mapping of keys to values")
-_TEXTS: Mapping[str, Callable[[ErrorDetails], Text]] = {
-    "pdctl": _own,
-    "extra_forbidden": lambda error: ("unknown key", ""),
-    "missing": lambda error: (f"the key `{error['loc'][-1]}` is missing", ""),
-    "enum": _choice,
-    "literal_error": _choice,
-    "int_type": _wanted("a whole number"),
-    "float_type": _wanted("a number"),
-    "bool_type": _wanted("true or false"),
-    "dict_type": _MAPPING,
-    "model_type": _MAPPING,
-    "greater_than_equal": _bound("at least", "ge"),
-    "greater_than": _bound("more than", "gt"),
-    "less_than_equal": _bound("at most", "le"),
-}
-
-
-def _near(loc: Loc) -> list[str]:
-    """The key that an unknown one was probably meant to be."""
-    hint = did_you_mean(str(loc[-1]), _keys(loc[:-1]))
-    return [hint.split("`")[1]] if hint.startswith("did") else []
-
-
-def _keys(loc: Loc) -> list[str]:
-    """The keys that the schema knows at `loc`."""
-    kind: Any = InventorySpec
-    for step in loc:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = kind.model_fields.get(str(step))
-            kind = field.annotation if field else None
-        else:
-            kind = get_args(kind)[-1] if get_args(kind) else None
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []

@@ -25,6 +25,7 @@ _BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})")
 _FLOAT = re.compile(r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]{1,2})?|[-+]?\.[0-9][0-9_]*")
 _TAG = "tag:yaml.org,2002:"
+_EMPTY = ("the inventory is empty", "`pdctl init` writes one from a list of hosts")
 
 
 @dataclass(slots=True)
@@ -50,8 +51,10 @@ class Flaw:
 class Document:
     """A text that was read: `data` as plain dicts, lists and scalars, `root` with the places, `flaws` of structure."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, *, empty: tuple[str, str] = _EMPTY) -> None:
+        """`empty`: what is said of a text that holds nothing, and the hint."""
         self.file = file
+        self._empty = empty
         self.lines = _BREAKS.split(text)
         builder = _Builder()
         try:
@@ -107,8 +110,8 @@ class Document:
         except yaml.reader.ReaderError as error:
             raise InvalidInventory((self._unreadable(text, error),)) from None
         if node is None:
-            hint = "`pdctl init` writes one from a list of hosts"
-            raise InvalidInventory((self._at(0, 0, "the inventory is empty", hint),))
+            message, hint = self._empty
+            raise InvalidInventory((self._at(0, 0, message, hint),))
         return node
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> Problem:
