@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeAlias
 
 import yaml
 
 from pdctl.errors import PlanRefused
 from pdctl.inventory.document import LOADER, Document, Loc, dotted
+from pdctl.inventory.finding import did_you_mean
+from pdctl.inventory.problems import InvalidInventory
 from pdctl.inventory.schema import DEFAULT_SLOT
 
 _QUOTES = ("'", '"')
+_BOM = "\ufeff"
+
+Scalar: TypeAlias = str | int | float | bool | None
 
 
 def set_pool(text: str, node: str, slot: str | None, pool: str) -> str:
@@ -23,20 +30,79 @@ def set_pool(text: str, node: str, slot: str | None, pool: str) -> str:
     `slot` None or `main` is the whole node where it is not split. Raises PlanRefused, with the reason, when the pool
     is not written as one plain or quoted word of its own (an alias, an anchor, a merge, a block scalar, nothing).
     """
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    return set_scalar(text, _loc(_document(text), node, slot), pool)
+
+
+def loc_of(text: str, path: str) -> Loc:
+    """Where `pools.decode.args.max-num-seqs` is in the inventory. Keys may hold dots themselves.
+
+    Raises PlanRefused, with the nearest key that is there, where it is not written.
+    """
+    spot, loc, rest = _document(text).root, (), path
+    while rest:
+        keys = [str(key) for key in spot.children]
+        key = next((key for key in sorted(keys, key=len, reverse=True) if f"{rest}.".startswith(f"{key}.")), None)
+        if key is None:
+            missing = rest.partition(".")[0]
+            hint = did_you_mean(missing, keys) or "write it there once, and it can be replaced"
+            raise PlanRefused(f"{dotted((*loc, missing))} is not written in the inventory", hint=hint)
+        spot, loc, rest = spot.children[key], (*loc, key), rest[len(key) + 1 :]
+    return loc
+
+
+def written_at(text: str, loc: Loc) -> str:
+    """The scalar at `loc` as it is typed, quotes and all; "" where there is only its key. Raises as `set_scalar`."""
+    document = _document(text)
+    scalar = _own_scalar(document, loc)
+    return text.removeprefix(_BOM)[scalar.start_mark.index : scalar.end_mark.index]
+
+
+def set_scalar(text: str, loc: Loc, value: Scalar) -> str:
+    """`text` with the one scalar at `loc` replaced: same quoting where that can be, every other byte kept.
+
+    Raises PlanRefused where no plain or quoted scalar of its own is written there, or more would change with it.
+    """
+    old = written_at(text, loc)
+    spellings = (_like(old, value), _plain(value), json.dumps(value, ensure_ascii=False))
+    for spelling in dict.fromkeys(spellings):
+        edited = _replaced(text, loc, spelling, value)
+        if edited is not None:
+            return edited
+    raise _changes_more(loc)
+
+
+def put_back(text: str, loc: Loc, written: str) -> str:
+    """`text` with the scalar at `loc` as `written_at` once said it. Raises as `set_scalar`."""
+    value = _document(f"x: {written}\n").data
+    edited = _replaced(text, loc, written, value["x"] if isinstance(value, dict) else None)
+    if edited is None:
+        raise _changes_more(loc)
+    return edited
+
+
+def _replaced(text: str, loc: Loc, spelling: str, value: object) -> str | None:
+    """`text` with `spelling` at `loc`; None where that is not read as `value`, or changes more."""
+    mark = _BOM if text.startswith(_BOM) else ""
     body = text.removeprefix(mark)
     document = Document(body, "inventory")
-    loc = _loc(document, node, slot)
     scalar = _own_scalar(document, loc)
     start, end = scalar.start_mark.index, scalar.end_mark.index
-    old = body[start:end]
-    new = _quoted(pool, old)
-    if not old:
-        new = f" {new}" if start > 0 and not body[start - 1].isspace() else new
-    edited = body[:start] + new + body[end:]
-    if not _only_changed(document.data, Document(edited, "inventory").data, loc, pool):
-        raise PlanRefused(f"{dotted(loc)} cannot be replaced without changing more", hint="edit the inventory by hand")
-    return mark + edited
+    if start == end and spelling and start > 0 and not body[start - 1].isspace():
+        spelling = f" {spelling}"
+    edited = body[:start] + spelling + body[end:]
+    try:
+        after = Document(edited, "inventory").data
+    except InvalidInventory:
+        return None
+    return mark + edited if _only_changed(document.data, after, loc, value) else None
+
+
+def _changes_more(loc: Loc) -> PlanRefused:
+    return PlanRefused(f"{dotted(loc)} cannot be replaced without changing more", hint="edit the inventory by hand")
+
+
+def _document(text: str) -> Document:
+    return Document(text.removeprefix(_BOM), "inventory")
 
 
 def write_if_unchanged(path: Path, old_digest: str, new_text: str) -> str:
@@ -131,23 +197,34 @@ def _shared(root: yaml.Node) -> set[int]:
     return shared
 
 
-def _quoted(pool: str, old: str) -> str:
-    """`pool` quoted as `old` was; quoted anyway where a plain word would not be read as text."""
-    if old[:1] in _QUOTES:
-        return f"{old[0]}{pool}{old[0]}"
-    plain = yaml.compose(pool, Loader=LOADER)
-    return pool if plain is not None and plain.tag == "tag:yaml.org,2002:str" else f'"{pool}"'
+def _like(old: str, value: Scalar) -> str:
+    """`value` quoted as `old` was; what is no text is never quoted."""
+    if not isinstance(value, str) or old[:1] not in _QUOTES:
+        return _plain(value)
+    return "'" + value.replace("'", "''") + "'" if old[0] == "'" else json.dumps(value, ensure_ascii=False)
 
 
-def _only_changed(before: object, after: object, loc: Loc, pool: str) -> bool:
-    """Whether `after` is `before` but for `pool` at `loc`."""
+def _plain(value: Scalar) -> str:
+    """`value` without quotes, but where a plain word would not be read as text."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        plain = yaml.compose(value, Loader=LOADER)
+    except yaml.YAMLError:
+        plain = None
+    is_text = isinstance(plain, yaml.ScalarNode) and plain.tag == "tag:yaml.org,2002:str" and plain.value == value
+    return value if is_text else json.dumps(value, ensure_ascii=False)
+
+
+def _only_changed(before: object, after: object, loc: Loc, value: object) -> bool:
+    """Whether `after` is `before` but for `value` at `loc`."""
     if not loc:
-        return after == pool
+        return type(after) is type(value) and after == value
     if not isinstance(before, dict) or not isinstance(after, dict) or list(before) != list(after):
         return False
     step = loc[0]
     return all(before[key] == after[key] for key in before if key != step) and _only_changed(
-        before[step], after[step], loc[1:], pool
+        before[step], after[step], loc[1:], value
     )
 
 
