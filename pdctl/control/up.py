@@ -24,6 +24,7 @@ from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed, Trouble
+from pdctl.plan.floors import below_floor, pool_dips
 from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
 from pdctl.plan.up import Wanted, plan_up
 from pdctl.routers.facts import Removal, router_facts
@@ -32,13 +33,20 @@ from pdctl.routers.units import registrar_unit, router_unit
 if TYPE_CHECKING:
     from pdctl.control.gate import Gate
 
+FLOOR_HINT = "give the pool another slot first, lower its min_instances, or accept the gap with `--force`"
+
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """`only`: instances a selector named (None: all). `restart`: relaunch those although they run as wanted."""
+    """`only`: instances a selector named (None: all). `restart`: relaunch those although they run as wanted.
+
+    `at_once`: how many instances of a pool may be out of service together; `force` lets a pool fall below its floor.
+    """
 
     only: frozenset[str] | None = None
     restart: frozenset[str] = frozenset()
+    at_once: int = 1
+    force: bool = False
     adopt: bool = False
     skip_checks: bool = False
 
@@ -95,6 +103,14 @@ def refuse_fences(deployment: Deployment, plan: Plan) -> Plan:
     return plan
 
 
+def refuse_below_floor(deployment: Deployment, observed: Observed, plan: Plan, *, force: bool) -> Plan:
+    """`plan`, or PlanRefused if it would take a pool below its floor, be it for a while, and nobody insists."""
+    short = () if force else below_floor(pool_dips(deployment, observed, plan))
+    if short:
+        raise PlanRefused("; ".join(short), hint=FLOOR_HINT)
+    return plan
+
+
 async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
     deployment = opened.cluster.deployment
@@ -108,8 +124,9 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
             only=options.only,
             restart=options.restart,
             refused=refused,
+            at_once=options.at_once,
         )
-        return refuse_fences(deployment, made)
+        return refuse_below_floor(deployment, observed, refuse_fences(deployment, made), force=options.force)
 
     run = Run(
         opened.cluster,

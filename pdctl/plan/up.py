@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.observed import Observed, Trouble
-from pdctl.model.role import Role, UnitKind
+from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import bring_up, take_down
 from pdctl.plan.occupied import holders
@@ -24,6 +25,7 @@ from pdctl.plan.steps import (
     Step,
     step_id,
 )
+from pdctl.plan.waves import PoolCapacity, Turnover, bound_sets, in_waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,15 @@ def plan_up(
     only: frozenset[str] | None = None,
     restart: frozenset[str] = frozenset(),
     refused: Mapping[str, Trouble] | None = None,
+    at_once: int = 1,
 ) -> Plan:
     """The steps that make the cluster what the inventory says.
 
     `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
-    that are relaunched even though they run as wanted. Engines of one role that serve are replaced one at a time,
-    unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of them runs is
-    left as it is. Nothing that serves is replaced while the router's node is out of reach, since the router could
-    still choose it.
+    that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once` of a pool
+    (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of
+    them runs is left as it is. Nothing that serves is replaced while the router's node is out of reach, since the
+    router could still choose it.
     """
     draft = _Draft(deployment, wanted, observed, refused or {})
     draft.routing()
@@ -60,6 +63,7 @@ def plan_up(
     if only is None:
         draft.strays()
     draft.vacate()
+    draft.take_turns(at_once)
     draft.proof()
     return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked))
 
@@ -75,15 +79,14 @@ class _Draft:
     blocked: list[Blocked] = field(default_factory=list)
     router_starts: bool = False
     registrar_starts: bool = False
-    last_of_role: dict[Role, str] = field(default_factory=dict)
+    losing: dict[str, str] = field(default_factory=dict)  # as in `waves.Turnover`
+    gaining: dict[str, str] = field(default_factory=dict)
+    leaving: dict[str, str] = field(default_factory=dict)
     holders: dict[str, frozenset[str]] = field(init=False)
-    moved: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         everyone = self.deployment.instances
         self.holders = {each.name: holders(self.deployment, each, self.observed) for each in everyone}
-        # Neither who waits for GPUs nor who holds them waits for a turn: the two kinds of waiting could form a ring.
-        self.moved = frozenset(name for name, others in self.holders.items() if others).union(*self.holders.values())
 
     def routing(self) -> None:
         node = self.deployment.router.node
@@ -128,11 +131,13 @@ class _Draft:
                 return
             case Standing.UNREGISTERED if not restart:
                 self.changes.append(Change(ChangeKind.ADOPT, name, node, seen.reason))
+                self.gaining[name] = instance.pool
                 self._bring_up(instance, seen.reason, start=False)
             case _ if name in self.refused:
                 self.blocked.append(Blocked(name, node, self.refused[name]))
             case Standing.DOWN:
                 self.changes.append(Change(ChangeKind.START, name, node, seen.reason))
+                self.gaining[name] = instance.pool
                 self._bring_up(instance, seen.reason, start=True)
             case _:
                 self._replace(instance, seen, restart=restart)
@@ -150,13 +155,17 @@ class _Draft:
         self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
         unknown = seen.standing is Standing.UNREGISTERED and self.observed.membership is None
         serves = unknown or seen.standing in (Standing.SERVING, Standing.OUTDATED)
-        previous = self.last_of_role.get(instance.role)
-        in_turn = serves and name not in self.moved
-        needs = (previous,) if in_turn and previous else ()
-        self.steps += take_down(name, node, reason, drain=serves, needs=needs)
+        if serves:
+            self.losing[name] = self._serves_in(instance)
+        else:
+            self.gaining[name] = instance.pool
+        self.steps += take_down(name, node, reason, drain=serves)
         self._bring_up(instance, "", start=True, needs=(step_id(Action.STOP, name),))
-        if in_turn:
-            self.last_of_role[instance.role] = step_id(Action.REGISTER, name)
+
+    def _serves_in(self, instance: Instance) -> str:
+        """The pool that its engine was launched for."""
+        unit = self.observed.unit(instance.name)
+        return unit.labels.pool if unit is not None else instance.pool
 
     def strays(self) -> None:
         """Units of this cluster on reachable nodes that the inventory does not hold."""
@@ -174,6 +183,7 @@ class _Draft:
                     continue
                 reason = "not in the inventory"
                 self.changes.append(Change(ChangeKind.STOP, labels.instance, view.node, reason))
+                self.leaving[labels.instance] = labels.pool
                 self.steps += take_down(labels.instance, view.node, reason, drain=True)
 
     def vacate(self) -> None:
@@ -183,6 +193,24 @@ class _Draft:
             if step.action is Action.START:
                 stops = (step_id(Action.STOP, name) for name in sorted(self.holders[step.subject]))
                 self.steps[index] = replace(step, needs=(*step.needs, *(stop for stop in stops if stop in ids)))
+
+    def take_turns(self, at_once: int) -> None:
+        """Who serves waits for its wave."""
+        turnover = Turnover(self.losing, self.gaining, self.leaving, bound_sets(self.holders))
+        self.steps = in_waves(self.steps, turnover, self._capacities(), at_once)
+
+    def _capacities(self) -> dict[str, PoolCapacity]:
+        """Every pool that somebody serves in, or is to."""
+        serving = Counter(
+            self._serves_in(instance)
+            for instance in self.deployment.instances
+            if stand(instance, self._hashes(instance), self.observed).standing in (Standing.SERVING, Standing.OUTDATED)
+        )
+        sizes = Counter(instance.pool for instance in self.deployment.instances)
+        pools = self.deployment.pools
+        names = {*pools, *serving, *self.losing.values()}
+        floors = {name: pools[name].min_instances if name in pools else 0 for name in names}
+        return {name: PoolCapacity(serving[name], sizes[name], floors[name]) for name in names}
 
     def proof(self) -> None:
         registers = tuple(step.id for step in self.steps if step.action is Action.REGISTER)
