@@ -1,0 +1,180 @@
+"""The one registry of what a key does: bindings, footer, help, palette, `:` commands, refusals and CLI twins come from it.
+Pure: no textual here, so that `pdctl keys` prints it cheaply. An action `x` is handled by the method `action_x` of the
+screen it belongs to, or else of the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from pdctl.tui.views import VIEWS
+
+
+class Danger(StrEnum):
+    """What an action does to the cluster. MUTATING and DESTRUCTIVE are refused where nothing may be changed;
+    DESTRUCTIVE asks for the name of a protected cluster."""
+
+    SAFE = "safe"
+    MUTATING = "mutating"
+    DESTRUCTIVE = "destructive"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that an operator can ask for. `keys` in textual's names; `scope`: ids of screens, empty: everywhere.
+
+    `twin` is the command that does the same without a terminal; `{subject}` stands for what is selected. `words` are
+    its `:` command and aliases, the first is shown. `footer`: whether the bottom line has room for it.
+    """
+
+    id: str
+    title: str
+    keys: tuple[str, ...]
+    about: str
+    danger: Danger = Danger.SAFE
+    scope: frozenset[str] = frozenset()
+    twin: str = ""
+    words: tuple[str, ...] = ()
+    footer: bool = False
+
+    def on(self, screen: str) -> bool:
+        """Whether it is there on that screen."""
+        return not self.scope or screen in self.scope
+
+
+TABLES: Final = frozenset({"nodes", "health", "activity"})
+NODES: Final = frozenset({"nodes", "node"})
+LOGS: Final = frozenset({"logs"})
+
+_GO: Final = tuple(
+    Action(f"go_{view.id}", view.title, (view.key,), view.about, twin=view.twin, words=(view.id, *view.words))
+    for view in VIEWS
+    if view.key
+)
+
+ACTIONS: Final[tuple[Action, ...]] = (
+    *_GO,
+    Action(
+        "move",
+        "Move",
+        ("m",),
+        "move the slots of the selected row to another pool, as a plan that is shown first",
+        Danger.DESTRUCTIVE,
+        NODES,
+        "pdctl move {subject} --to POOL",
+        ("move",),
+        footer=True,
+    ),
+    Action(
+        "drain",
+        "Drain",
+        ("d",),
+        "take them out of service and hold them there",
+        Danger.DESTRUCTIVE,
+        NODES,
+        "pdctl drain {subject}",
+        ("drain",),
+        footer=True,
+    ),
+    Action(
+        "undrain",
+        "Undrain",
+        ("u",),
+        "take the hold away and bring them back",
+        Danger.MUTATING,
+        NODES,
+        "pdctl undrain {subject}",
+        ("undrain",),
+    ),
+    Action(
+        "restart",
+        "Restart",
+        ("r",),
+        "relaunch the instances, one of a role at a time",
+        Danger.DESTRUCTIVE,
+        NODES,
+        "pdctl restart {subject}",
+        ("restart",),
+        footer=True,
+    ),
+    Action(
+        "open_logs",
+        "Logs",
+        ("l",),
+        "follow the logs of the selected row",
+        scope=NODES,
+        twin="pdctl logs -f {subject}",
+        footer=True,
+    ),
+    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES),
+    Action(
+        "filter",
+        "Filter",
+        ("slash",),
+        "show only matching rows: `pool:decode ttft>800ms !ready`",
+        scope=TABLES,
+        footer=True,
+    ),
+    Action("sort_next", "Sort", ("s",), "sort by the next column", scope=TABLES, footer=True),
+    Action("sort_reverse", "Reverse", ("S",), "turn the order round", scope=TABLES),
+    Action("rows", "Rows", ("v",), "rows are nodes, slots or instances", scope=frozenset({"nodes"}), footer=True),
+    Action("window", "Window", ("w",), "take figures over 10, 60 or 300 seconds", words=("window",)),
+    Action("pause", "Freeze", ("space",), "freeze what is shown; a recording pauses", words=("pause",)),
+    Action("slower", "Slower", ("minus",), "look at the cluster less often"),
+    Action("faster", "Faster", ("plus", "equals_sign"), "look at the cluster more often"),
+    Action("copy_command", "Copy", ("y",), "copy the command that shows or does the same", words=("copy",)),
+    Action("export_csv", "CSV", ("ctrl+s",), "write this screen's table to a file", words=("csv",)),
+    Action("next_theme", "Theme", ("t",), "the next theme", words=("theme",)),
+    Action("last_view", "Last", ("backspace",), "the view before this one"),
+    Action("palette", "Palette", ("ctrl+p",), "find an action by its name"),
+    Action("command", "Command", ("colon",), "type an action's name", footer=True),
+    Action("help", "Help", ("question_mark", "f1"), "all keys of this screen", words=("help",), footer=True),
+    Action("quit", "Quit", ("q", "ctrl+c"), "leave; what runs on the nodes runs on", words=("quit", "q"), footer=True),
+)
+
+_BY_ID: Final = {action.id: action for action in ACTIONS}
+KEY_NAMES: Final = {
+    "slash": "/", "colon": ":", "question_mark": "?", "minus": "-", "plus": "+", "equals_sign": "=", "escape": "esc",
+    "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}",
+    "less_than_sign": "<", "greater_than_sign": ">",
+}  # fmt: skip
+"""How textual's names of keys are shown, where that is not the name itself."""
+
+
+def action(name: str) -> Action | None:
+    """The action of that id; None for textual's own actions."""
+    return _BY_ID.get(name)
+
+
+def shown_key(key: str) -> str:
+    """A key as operators know it: `ctrl+p` -> `^p`, `slash` -> `/`."""
+    return KEY_NAMES.get(key, key.replace("ctrl+", "^"))
+
+
+def actions_on(screen: str) -> tuple[Action, ...]:
+    """What can be asked for on that screen: its own actions first, then those that are everywhere."""
+    own = [item for item in ACTIONS if item.scope and screen in item.scope]
+    return (*own, *(item for item in ACTIONS if not item.scope))
+
+
+def own_actions(screen: str) -> tuple[Action, ...]:
+    """The actions that belong to that screen and not to all."""
+    return tuple(item for item in ACTIONS if item.scope and screen in item.scope)
+
+
+def everywhere() -> tuple[Action, ...]:
+    """The actions that are the same on every screen."""
+    return tuple(item for item in ACTIONS if not item.scope)
+
+
+def with_keys(actions: Sequence[Action], keymap: Mapping[str, Sequence[str]]) -> tuple[Action, ...]:
+    """The actions with the keys that the operator's file gives them; the others keep theirs."""
+    return tuple(replace(item, keys=tuple(keymap[item.id])) if item.id in keymap else item for item in actions)
+
+
+def twin(item: Action, subject: str) -> str:
+    """The command line that does the same, "" where there is none."""
+    return item.twin.replace("{subject}", subject or "SELECTOR") if item.twin else ""

@@ -1,0 +1,299 @@
+"""The terminal application: modes for the views, one worker that reads the feed, and the actions that are everywhere.
+
+It shows and asks; every effect is one of `Operations`, the use cases that the CLI has too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from typing import ClassVar
+
+from textual import events, work
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from pdctl.errors import PdctlError
+from pdctl.model.snapshot import Snapshot
+from pdctl.tui.actions import Action, Danger, action, actions_on, everywhere, twin, with_keys
+from pdctl.tui.messages import FeedEnded, SnapshotReady
+from pdctl.tui.palette import Palette, palette
+from pdctl.tui.ports import Feed, Operations
+from pdctl.tui.screens.base import ViewScreen, bindings
+from pdctl.tui.settings import INTERVALS_S, Settings
+from pdctl.tui.themes import THEMES
+from pdctl.tui.views import VIEWS, View
+from pdctl.tui.widgets.bars import Heading
+
+
+class PdctlApp(App[int]):
+    """pdctl's terminal. `wall` gives Unix seconds; `feed`, `operations` and `settings` come from the CLI or a test."""
+
+    TITLE = "pdctl"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = bindings(everywhere())
+
+    def __init__(
+        self,
+        feed: Feed,
+        operations: Operations,
+        settings: Settings | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.feed, self.operations, self.settings, self.wall = feed, operations, settings or Settings(), wall
+        self.latest: Snapshot | None = None
+        self.trouble = ""
+        self.window_s = 10
+        self._frozen: Snapshot | None = None
+        self._mark = ""
+        self._look: Palette | None = None
+        self._before = self.settings.start
+        for item in VIEWS:
+            self._modes[item.id] = partial(_make, item)
+
+    # --- what screens ask
+
+    @property
+    def shown(self) -> Snapshot | None:
+        """The snapshot that screens show: the newest, or the frozen one."""
+        return self._frozen or self.latest
+
+    @property
+    def look(self) -> Palette:
+        """The styles of the theme."""
+        if self._look is None:
+            self._look = palette(self.theme_variables, ascii_only=self.settings.ascii_only)
+        return self._look
+
+    def heading(self) -> Heading:
+        """What the first line says now."""
+        shown = self.shown
+        age_s = max(0.0, self.wall() - shown.taken_s) if shown is not None else None
+        cluster = shown.cluster if shown is not None else self.operations.deployment.cluster
+        return Heading(
+            cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, self._mark
+        )
+
+    def mark(self, text: str) -> None:
+        """What a recording adds to the first line: "" or its place, as text."""
+        self._mark = text
+        self._redraw()
+
+    def keyed(self, actions: Sequence[Action]) -> tuple[Action, ...]:
+        """The actions with the operator's own keys."""
+        return with_keys(actions, self.settings.keymap)
+
+    def refusal(self, item: Action) -> str:
+        """Why that action is refused here, "" where it is not."""
+        return self.operations.read_only if item.danger is not Danger.SAFE else ""
+
+    def allowed(self, name: str) -> bool | None:
+        """None (greyed, and the key does nothing) for an action that is refused."""
+        item = action(name)
+        return None if item is not None and self.refusal(item) else True
+
+    # --- life
+
+    def on_mount(self) -> None:
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in self.available_themes else THEMES[0].name
+        if self.settings.keymap:
+            self.set_keymap({name: ",".join(keys) for name, keys in self.settings.keymap.items()})
+        self.switch_mode(self.settings.start)
+        self.read_feed()
+        if self.settings.timers:
+            self.set_interval(1.0, self._grow_old)
+
+    @work(exclusive=True, group="feed", exit_on_error=False, description="snapshots of the cluster")
+    async def read_feed(self) -> None:
+        """Hand the feed's snapshots on, until it ends."""
+        trouble = ""
+        try:
+            async for snapshot in self.feed.snapshots():
+                self.post_message(SnapshotReady(snapshot))
+        except PdctlError as error:
+            trouble = error.message
+        except Exception as error:  # a defect of a feed is said on the screen, which must go on
+            trouble = f"internal error: {error!r}"
+        self.post_message(FeedEnded(trouble))
+
+    def on_snapshot_ready(self, message: SnapshotReady) -> None:
+        self.latest = message.snapshot
+        self.trouble = ""
+        self._hand_on()
+
+    def on_feed_ended(self, message: FeedEnded) -> None:
+        self.trouble = message.trouble
+        self._grow_old()
+
+    def _hand_on(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ViewScreen) and screen.is_mounted:
+            with self.batch_update():
+                screen.take(self.shown)
+
+    def _grow_old(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ViewScreen) and screen.is_mounted:
+            screen.take(None)
+
+    def _redraw(self) -> None:
+        if isinstance(self.screen, ViewScreen) and self.screen.is_mounted:
+            self.screen.redraw()
+
+    def watch_theme(self, theme: str) -> None:
+        self._look = None
+        self.call_after_refresh(self._redraw)
+
+    # --- actions that are everywhere
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.allowed(action)
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that nothing took: if it belongs to an action that is refused here, say why."""
+        scope = self.screen.VIEW if isinstance(self.screen, ViewScreen) else ""
+        for item in self.keyed(actions_on(scope)):
+            if event.key in item.keys and (why := self.refusal(item)):
+                self.notify(f"{item.title} is refused: {why}", severity="warning")
+                event.stop()
+
+    def go(self, name: str) -> None:
+        """Show that view."""
+        if name != self.current_mode:
+            self._before = self.current_mode
+            self.switch_mode(name)
+
+    def action_go_pulse(self) -> None:
+        self.go("pulse")
+
+    def action_go_nodes(self) -> None:
+        self.go("nodes")
+
+    def action_go_matrix(self) -> None:
+        self.go("matrix")
+
+    def action_go_health(self) -> None:
+        self.go("health")
+
+    def action_go_logs(self) -> None:
+        self.go("logs")
+
+    def action_go_activity(self) -> None:
+        self.go("activity")
+
+    def action_last_view(self) -> None:
+        self.go(self._before)
+
+    def action_pause(self) -> None:
+        """Freeze what is shown; a recording pauses instead."""
+        if self.feed.transport is not None:
+            self.feed.transport.toggle()
+        else:
+            self._frozen = None if self._frozen is not None else self.latest
+            self._hand_on()
+        self._redraw()
+
+    def action_slower(self) -> None:
+        self._rate(+1)
+
+    def action_faster(self) -> None:
+        self._rate(-1)
+
+    def _rate(self, step: int) -> None:
+        nearest = min(range(len(INTERVALS_S)), key=lambda place: abs(INTERVALS_S[place] - self.feed.interval_s))
+        interval_s = INTERVALS_S[min(max(nearest + step, 0), len(INTERVALS_S) - 1)]
+        self.feed.set_interval(interval_s)
+        self.notify(f"one look every {interval_s:g} s", timeout=2)
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        place = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(place + 1) % len(names)]
+        self.settings = replace(self.settings, theme=self.theme)
+
+    def action_window(self) -> None:
+        """The next of the windows that figures are taken over."""
+        from pdctl.model.snapshot import WINDOWS_S
+
+        self.window_s = WINDOWS_S[(WINDOWS_S.index(self.window_s) + 1) % len(WINDOWS_S)]
+        screen = self.screen
+        if isinstance(screen, ViewScreen) and self.shown is not None:
+            screen.show(self.shown)
+        self.notify(f"figures over {self.window_s} s", timeout=2)
+
+    def action_copy_command(self) -> None:
+        """Copy the command that shows what this view shows."""
+        screen = self.screen
+        if not isinstance(screen, ViewScreen):
+            return
+        found = next((item for item in VIEWS if item.id == screen.VIEW), None)
+        text = f"{found.twin if found else 'pdctl status'} {screen.subject()}".strip()
+        self.copy_to_clipboard(text)
+        self.notify(text, title="copied")
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        scope = screen.VIEW if isinstance(screen, ViewScreen) else ""
+        for item in self.keyed(actions_on(scope)):
+            if item.id not in ("palette", "command"):
+                run = partial(self.run_registered, item)
+                yield SystemCommand(item.title, item.about + (f"  `{twin(item, '')}`" if item.twin else ""), run)
+
+    async def run_registered(self, item: Action) -> None:
+        """Do what that action's key does, or say why not."""
+        if why := self.refusal(item):
+            self.notify(f"{item.title} is refused: {why}", severity="warning")
+            return
+        screen = self.screen
+        await self.run_action(item.id, default_namespace=screen if hasattr(screen, f"action_{item.id}") else self)
+
+    def action_help(self) -> None:
+        from pdctl.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen.VIEW if isinstance(self.screen, ViewScreen) else ""))
+
+    async def action_quit(self) -> None:
+        self.exit(0)
+
+    # --- what rows lead to
+
+    def follow_logs(self, names: Sequence[str]) -> None:
+        """Show the logs of these instances (or `router`, `registrar`)."""
+        from pdctl.tui.screens.logs import LogsScreen
+
+        self.go("logs")
+        screen = self.screen
+        if isinstance(screen, LogsScreen):
+            screen.follow(tuple(names))
+
+    def begin_change(self, kind: str, selectors: Sequence[str]) -> None:
+        """Ask for what `kind` (move, drain, undrain, restart) of these slots needs, and show its plan."""
+        from pdctl.tui.screens.plan import open_change
+
+        if not selectors:
+            self.notify("nothing is selected", severity="warning")
+            return
+        open_change(self, kind, tuple(selectors))
+
+
+def _make(item: View) -> Screen[None]:
+    """The screen of a view. Its module is imported here, when it is first shown."""
+    try:
+        module = import_module(item.module)
+    except ModuleNotFoundError as error:
+        if error.name != item.module:
+            raise
+        return ViewScreen()
+    screen = getattr(module, item.class_name)()
+    assert isinstance(screen, ViewScreen)
+    return screen

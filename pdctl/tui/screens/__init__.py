@@ -1,0 +1,1 @@
+"""One module a view; `pdctl.tui.views` names them, and each is imported when it is first shown."""

@@ -1,0 +1,33 @@
+"""Pieces of text made into strips of an exact width. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from pdctl.tui.columns import GAP
+from pdctl.tui.palette import Palette
+
+
+def fitted(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` columns: padded, or cut with an ellipsis."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def row_strip(cells: Sequence[tuple[str, Style]], width: int, look: Palette, cursor: Style | None) -> Strip:
+    """One row: cells with gaps, on the cursor's ground where it is selected. A `>` marks it without colour."""
+    mark = ">" if cursor is not None else " "
+    segments = [Segment(mark, look.title)]
+    for text, style in cells:
+        segments += [Segment(text, style), Segment(" " * GAP, look.base)]
+    strip = Strip(segments).adjust_cell_length(width, look.base)
+    if cursor is not None:
+        strip = Strip([Segment(segment.text, (segment.style or look.base) + cursor) for segment in strip])
+    return strip.simplify()

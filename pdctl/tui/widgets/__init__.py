@@ -1,0 +1,1 @@
+"""What several screens show: drawn line by line, so that a tick costs what changed."""
