@@ -25,5 +25,5 @@ async def down(opened: Opened, session: Session, *, only: frozenset[str] | None 
     def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
         return plan_down(deployment, observed, only=only, now=now, fenceable=fenceable)
 
-    run = Run(opened.cluster, "down", make_plan, session, now=now, needs_secrets=False)
+    run = Run(opened.cluster, "down", make_plan, session, now=now, needs_secrets=False, honours_holds=False)
     return await run.go()

@@ -39,4 +39,4 @@ async def fix(opened: Opened, checked: Checked, session: Session) -> int:
     def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
         return plan_fix(opened.deployment, observed, nodes)
 
-    return await Run(opened.cluster, "check --fix", make_plan, session, needs_secrets=False).go()
+    return await Run(opened.cluster, "check --fix", make_plan, session, needs_secrets=False, honours_holds=False).go()

@@ -1,14 +1,17 @@
-"""The cluster's record on the lease node, read without a lease: its journal, and the last applied inventory."""
+"""The cluster's record on the lease node, read without a lease: journal, last applied inventory, holds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pdctl.control.cluster import Cluster
+from pdctl.control.hold_record import HoldRecord, parse_holds
 from pdctl.control.lease import Applied, parse_applied, state_root
+from pdctl.errors import NodeError
+from pdctl.model.hold import Holds
 from pdctl.ssh.program import NodeProgram, run_program
 
 DEADLINE_S = 30.0
@@ -16,7 +19,7 @@ DEADLINE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What lies on the lease node: journal entries, oldest first, and the last applied inventory if there is one.
+    """What lies on the lease node: journal entries, oldest first, the last applied inventory if there is one, holds.
 
     `damaged` counts lines of the journal that are no entries: what they told is not known.
     """
@@ -24,10 +27,11 @@ class Record:
     entries: tuple[dict[str, Any], ...]
     applied: Applied | None
     damaged: int = 0
+    holds: HoldRecord = field(default_factory=HoldRecord)
 
 
 async def record(cluster: Cluster, lines: int) -> Record:
-    """The last `lines` of the journal, and what was last applied.
+    """The last `lines` of the journal, what was last applied, and what is held.
 
     Raises NodeError's kinds where the lease node cannot be asked.
     """
@@ -38,7 +42,17 @@ async def record(cluster: Cluster, lines: int) -> Record:
     found = [_entry(line) for line in answer["lines"]]
     entries = tuple(entry for entry in found if entry is not None)
     applied = None if answer["applied"] is None else parse_applied(_entry(answer["applied"]) or {})
-    return Record(entries, applied, damaged=len(found) - len(entries))
+    holds = parse_holds(None if answer["holds"] is None else _entry(answer["holds"]) or {})
+    return Record(entries, applied, damaged=len(found) - len(entries), holds=holds)
+
+
+async def read_holds(cluster: Cluster) -> Holds:
+    """What is held now. Where the lease node cannot be asked that is not known, and the reason is in it."""
+    try:
+        found = (await record(cluster, 0)).holds
+    except NodeError as error:
+        found = HoldRecord(trouble=f"the lease node cannot be asked: {error.message}")
+    return found.at(cluster.clock.time())
 
 
 def unfinished(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

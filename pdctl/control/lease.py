@@ -4,7 +4,7 @@ The lock lives exactly as long as an SSH channel to the lease node and is fed by
 after the holder is killed). A holder that is silent for the timeout, cut off or frozen, gives way to whoever asks next;
 if nobody did until it is heard again, it goes on. Every mutating command on any node passes the lease's epoch and is
 refused there if that node has seen a higher one, so a holder that lost its lease unknowingly can do no harm.
-The journal and the record of the last applied inventory travel over the same channel.
+The journal, the record of the last applied inventory and the holds travel over the same channel.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, Protocol
 
+from pdctl.control.hold_record import HoldRecord, parse_holds, record_of
 from pdctl.errors import LeaseHeld, NodeError, PdctlError
 from pdctl.model.deployment import Deployment
+from pdctl.model.hold import Hold
 from pdctl.model.role import SupervisorKind
 from pdctl.ssh.ports import Shell, Stream
 from pdctl.ssh.program import prelude
@@ -65,12 +67,21 @@ class Lease(Protocol):
         """The last applied inventory as it was when the lease was taken; None if there was none."""
         ...
 
+    @property
+    def holds(self) -> HoldRecord:
+        """The holds as they were when the lease was taken, or why they are not known."""
+        ...
+
     async def journal(self, entry: Mapping[str, Any]) -> None:
         """Append one entry to the cluster's journal. Raises NodeError if the lease is lost."""
         ...
 
     async def record(self, applied: Applied) -> None:
         """Remember the applied inventory."""
+        ...
+
+    async def record_holds(self, holds: Sequence[Hold]) -> None:
+        """Replace the record of holds. Where it fails, whether that was done is not known."""
         ...
 
     def lost(self) -> asyncio.Future[str]:
@@ -94,9 +105,17 @@ def operator() -> str:
 class HeldLease:
     """The real lease. One task owns the stream to `lease_on_node.py`, so that a cancelled caller cannot break it."""
 
-    def __init__(self, epoch: int, applied: Applied | None, stream: Stream, answers: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        applied: Applied | None,
+        stream: Stream,
+        answers: AsyncIterator[bytes],
+        holds: HoldRecord | None = None,
+    ) -> None:
         self.epoch = epoch
         self.applied = applied
+        self.holds = holds or HoldRecord()
         self._stream = stream
         self._answers = answers
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -111,6 +130,9 @@ class HeldLease:
     async def record(self, applied: Applied) -> None:
         known = {name: value for name, value in asdict(applied).items() if name != "trouble"}
         await self._say({"applied": known})
+
+    async def record_holds(self, holds: Sequence[Hold]) -> None:
+        await self._say({"holds": record_of(holds)})
 
     async def _say(self, message: dict[str, Any]) -> None:
         if self._lost.done():
@@ -208,7 +230,8 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
         answer = await _first(answers, shell.node)
         if not answer["ok"]:
             raise _held(answer.get("holder") or {})
-        lease = HeldLease(answer["epoch"], parse_applied(answer.get("applied")), stream, answers)
+        holds = parse_holds(answer.get("holds"))
+        lease = HeldLease(answer["epoch"], parse_applied(answer.get("applied")), stream, answers, holds)
         pumping = asyncio.create_task(lease.pump())
         try:
             yield lease

@@ -1,10 +1,11 @@
 """The lease, on the lease node: stdlib only, Python >= 3.6, alive exactly as long as its SSH channel.
 
 Speaks JSON lines. First line in: {"root", "cluster", "holder": {...}, "timeout_s"}. First line out: {"ok": true,
-"epoch": N, "applied": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N} with perhaps
-"journal": {...} or "applied": {...}; out, one {"ack": N} for each. The end of stdin (the controller died): the lock is
-free. No line for `timeout_s` (a partition, a controller that is frozen): the lock is free for others, and taken again
-with the next line if nobody had it since; else that line is answered by {"holder": {...}}, and all is over.
+"epoch": N, "applied": {...}|null, "holds": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N}
+with perhaps "journal", "applied" or "holds": {...}; out, one {"ack": N} for each; the last two are on the disk by then.
+The end of stdin (the controller died): the lock is free. No line for `timeout_s` (a partition, a controller that is
+frozen): the lock is free for others, and taken again with the next line if nobody had it since; else that line is
+answered by {"holder": {...}}, and all is over.
 The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pdctl.ssh.prelude_on_node import cluster_dir
 
 SILENT_S = 60.0  # a controller that was not heard for this long on top of the timeout is not waited for any more
+RECORDS = ("applied", "holds")  # what the controller keeps here; each in a file of its own, replaced as a whole
 
 
 def say(obj: Dict[str, Any]) -> None:
@@ -34,10 +36,10 @@ def read_json(path: str, default: Any) -> Any:
         return default
 
 
-def read_applied(root: str) -> Any:
-    """What was last applied; None only where there is no such record: one that cannot be read is not none."""
-    path = os.path.join(root, "applied.json")
-    return read_json(path, {}) if os.path.lexists(path) else None
+def read_record(root: str, name: str) -> Any:
+    """What `<name>.json` holds; None only where there is no such file: one that cannot be read is not none."""
+    path = os.path.join(root, name + ".json")
+    return (read_json(path, {}) or {}) if os.path.lexists(path) else None
 
 
 def write_json(path: str, obj: Any) -> None:
@@ -47,6 +49,11 @@ def write_json(path: str, obj: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(temp, path)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 class Lines:
@@ -125,8 +132,9 @@ def serve(lines: Lines, lock: Lock, epoch: int, timeout_s: float) -> None:
         if "journal" in message:
             journal.write(json.dumps(message["journal"]) + "\n")
             journal.flush()
-        if "applied" in message:
-            write_json(os.path.join(lock.root, "applied.json"), message["applied"])
+        for name in RECORDS:
+            if name in message:
+                write_json(os.path.join(lock.root, name + ".json"), message[name])
         say({"ack": message.get("n", 0)})
 
 
@@ -144,7 +152,7 @@ def main() -> None:
         return
     epoch = highest_epoch(root) + 1
     write_json(os.path.join(root, "lease.json"), {"epoch": epoch, "holder": hello["holder"], "since": time.time()})
-    say({"ok": True, "epoch": epoch, "applied": read_applied(root)})
+    say(dict({"ok": True, "epoch": epoch}, **{name: read_record(root, name) for name in RECORDS}))
     serve(lines, lock, epoch, float(hello["timeout_s"]))
 
 

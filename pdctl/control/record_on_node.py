@@ -1,7 +1,7 @@
-"""The cluster's record on the lease node: the last lines of its journal, and the last applied inventory.
+"""The cluster's record on the lease node: the last lines of its journal, the last applied inventory, and the holds.
 
 Stdlib only, Python >= 3.6. Payload: {"root": directory or null, "cluster", "lines"}. Reply: {"lines": [text, ...],
-"applied": text or null}, no lines and null where nothing was ever recorded.
+"applied": text or null, "holds": text or null}, no lines and null where nothing was ever recorded.
 """
 
 import os
@@ -29,12 +29,16 @@ def tail(path: str, lines: int) -> "list[str]":
     return found[-lines:] if lines else []
 
 
+def whole(path: str) -> "str | None":
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
     lines = tail(os.path.join(directory, "journal.ndjson"), payload["lines"])
-    try:
-        with open(os.path.join(directory, "applied.json"), encoding="utf-8", errors="replace") as file:
-            applied = file.read()
-    except FileNotFoundError:
-        applied = None
-    return {"lines": lines, "applied": applied}
+    records = {name: whole(os.path.join(directory, name + ".json")) for name in ("applied", "holds")}
+    return dict(records, lines=lines)

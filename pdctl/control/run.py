@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pdctl.control.admission import Admission
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
+from pdctl.control.hold_record import HoldBook, must_be_known
 from pdctl.control.journal import JournaledEvents, Session
 from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
@@ -36,12 +37,15 @@ from pdctl.model.events import (
     Planned,
     RunEnded,
     RunStarted,
+    SlotHeld,
     StepFailed,
     StepProgress,
     StepSkipped,
+    Warned,
 )
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
+from pdctl.plan.held import hold_on
 from pdctl.plan.steps import Action, Plan, Step
 
 if TYPE_CHECKING:
@@ -64,8 +68,8 @@ class Run:
     anything there.
 
     With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
-    one at its end, whatever failed, unless the operator stopped it. `own_steps` and `afterwards`: what only this
-    command does.
+    one at its end, whatever failed, unless the operator stopped it. Without `honours_holds` it goes on even where
+    nobody can say what is held. `own_steps` and `afterwards`: what only this command does.
     """
 
     cluster: Cluster
@@ -78,6 +82,7 @@ class Run:
     base: BaseRecord | None = None
     inventory_text: str = ""
     needs_secrets: bool = True
+    honours_holds: bool = True
     gate: Gate | None = None
     own_steps: OwnSteps | None = None
     afterwards: Afterwards | None = None
@@ -96,7 +101,10 @@ class Run:
                 check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
-            observed = await observe(self.cluster, claim=lease.epoch)
+            holds = lease.holds.at(clock.time())
+            if self.honours_holds:
+                must_be_known(holds)
+            observed = replace(await observe(self.cluster, claim=lease.epoch), holds=holds)
             plan = self.make_plan(observed, lease.applied, {})
             admission = Admission() if self.gate is None else await self.gate.admit(plan, observed, emit)
             if admission.lost:
@@ -104,7 +112,7 @@ class Run:
             await self._announce(emit, observed, plan)
             tally, after = Tally(), ""
             if plan.steps:
-                ctx = await self._context(observed, lease.epoch, values, emit)
+                ctx = await self._context(observed, lease, values, emit)
                 ctx.fabric = admission.fabric
                 await self._prepare(ctx, plan)
                 watched = self._watched(emit, ctx)
@@ -124,12 +132,16 @@ class Run:
         await emit(RunStarted(self.command, self.cluster.deployment.source, len(plan.steps)))
         for node, trouble in observed.unreachable.items():
             await emit(NodeUnreachable(node, trouble.cause, trouble.hint))
+        for text in plan.warnings:
+            await emit(Warned(text))
+        for held in plan.held:
+            await emit(SlotHeld(held.slot, held.hold.kind.value, held.hold.by, held.hold.reason, held.text))
         # All at once: the journal takes them in this order, in few round trips.
         planned = (Planned(step.id, step.action.value, step.subject, step.node, step.reason) for step in plan.steps)
         await asyncio.gather(*(emit(event) for event in planned))
 
     async def _context(
-        self, observed: Observed, epoch: int, values: Mapping[str, str], emit: JournaledEvents
+        self, observed: Observed, lease: Lease, values: Mapping[str, str], emit: JournaledEvents
     ) -> RunContext:
         clock = self.cluster.clock
         began = clock.monotonic()
@@ -137,9 +149,11 @@ class Run:
         def progress(step: Step, text: str) -> None:
             emit.show(StepProgress(step.id, step.action.value, step.subject, text, round(clock.monotonic() - began, 1)))
 
-        book = await self._book(observed, epoch)
-        generations = Generations(self.cluster, observed.nodes, epoch)
-        return RunContext(self.cluster, observed, epoch, values, book, generations, progress)
+        book = await self._book(observed, lease.epoch)
+        generations = Generations(self.cluster, observed.nodes, lease.epoch)
+        ctx = RunContext(self.cluster, observed, lease.epoch, values, book, generations, progress)
+        ctx.holds = HoldBook(observed.holds.all, lease.record_holds)
+        return ctx
 
     async def _book(self, observed: Observed, epoch: int) -> MemberBook:
         cluster, node = self.cluster, self.cluster.deployment.router.node
@@ -162,7 +176,7 @@ class Run:
                 ctx.launches[instance.name] = launch
             if instance.name in coming:
                 continue
-            if launch is not None:
+            if launch is not None and hold_on(instance, ctx.observed.holds.standing) is None:
                 await ctx.board.ready(launch)
             else:
                 await ctx.board.hopeless(instance.name)

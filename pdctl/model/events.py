@@ -164,6 +164,18 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotHeld(Event):
+    """A slot is held, and the run leaves it as it is. `kind`: drained, quarantined, pinned."""
+
+    event: ClassVar[str] = "slot_held"
+    slot: str
+    kind: str
+    by: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Event):
     """The end of a run: counts of steps, the exit code, and in words what is left."""
 

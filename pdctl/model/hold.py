@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -37,3 +38,28 @@ class Hold:
     def in_service(self) -> bool:
         """Whether the slot may serve while it is held."""
         return self.kind is HoldKind.PINNED
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """All holds of a cluster as they were read at one moment, by slot id.
+
+    `expired` do not count any more, and lie there until somebody cleans up. `trouble`: why nobody can say what is held,
+    which is not the same as nothing.
+    """
+
+    standing: Mapping[str, Hold] = field(default_factory=dict)
+    expired: Mapping[str, Hold] = field(default_factory=dict)
+    trouble: str = ""
+
+    @classmethod
+    def at(cls, now_s: float, holds: Iterable[Hold]) -> Holds:
+        """Those of `holds` that count at `now_s` (wall clock), apart from those that do not."""
+        known = {hold.slot: hold for hold in holds}
+        stands = {slot: hold for slot, hold in known.items() if hold.stands(now_s)}
+        return cls(stands, {slot: hold for slot, hold in known.items() if slot not in stands})
+
+    @property
+    def all(self) -> tuple[Hold, ...]:
+        """Standing and expired ones, by slot."""
+        return tuple(hold for _, hold in sorted({**self.standing, **self.expired}.items()))

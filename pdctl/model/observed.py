@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pdctl.model.hold import Holds
 from pdctl.model.unit import UnitStatus
 
 
@@ -66,13 +67,14 @@ class Observed:
     """The cluster as seen. A node is in `nodes` or in `unreachable`, never in both, never in neither.
 
     `membership` None means unknown (the registrar does not run or cannot be read), with the reason in
-    `membership_trouble`.
+    `membership_trouble`. `holds` are read where they are asked for, and empty elsewhere.
     """
 
     nodes: Mapping[str, NodeView]
     unreachable: Mapping[str, Trouble]
     membership: MembershipSeen | None = None
     membership_trouble: str = ""
+    holds: Holds = field(default_factory=Holds)
     units: Mapping[str, UnitStatus] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

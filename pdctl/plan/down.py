@@ -9,6 +9,7 @@ from pdctl.model.observed import Observed
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import take_down
+from pdctl.plan.held import kept_holds, slots_of
 from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Blocked, Change, ChangeKind, Plan, Step, step_id
 
 
@@ -25,7 +26,8 @@ def plan_down(
     Where the router never forgets a member (`fenceable` False) it goes first: nothing else keeps it from choosing an
     engine that is about to stop.
     Nothing that serves is stopped while the router's node is out of reach, since the router could still choose it.
-    Ended units count as changes only where they left something behind that a stop removes (their unit still exists).
+    What is held is stopped like the rest, and stays held. Ended units count as changes only where they left something
+    behind that a stop removes (their unit still exists).
     """
     changes: list[Change] = []
     steps: list[Step] = []
@@ -51,7 +53,8 @@ def plan_down(
         _stop_routing(deployment, observed, changes, steps)
     if not fenceable:
         steps = _router_first(steps)
-    return Plan("down", tuple(changes), tuple(steps), tuple(blocked))
+    slots = [slot for each in deployment.instances if only is None or each.name in only for slot in slots_of(each)]
+    return Plan("down", tuple(changes), tuple(steps), tuple(blocked), kept_holds(observed, dict.fromkeys(slots)))
 
 
 def _router_first(steps: list[Step]) -> list[Step]:

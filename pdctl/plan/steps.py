@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pdctl.model.hold import Hold
 from pdctl.model.observed import Trouble
 
 
@@ -20,6 +21,8 @@ class Action(StrEnum):
     PROVE_WHOLE = "completion through the router"
     FENCE = "fence"
     UNFENCE = "put back"
+    HOLD = "hold"
+    RELEASE = "release"
     DRAIN = "drain"
     STOP = "stop"
     STOP_ROUTER = "stop router"
@@ -88,13 +91,27 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A slot that a plan leaves as it is because somebody holds it; `text` says what that means now."""
+
+    slot: str
+    hold: Hold
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a run will do. Converged and reachable: no change, no step, nothing blocked."""
+    """Everything that a run will do. Converged and reachable: no change, no step, nothing blocked.
+
+    What is `held` is left out on purpose, and nothing is missing. `warnings`: what else the operator should know.
+    """
 
     command: str
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     blocked: tuple[Blocked, ...] = ()
+    held: tuple[Held, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ids = {step.id for step in self.steps}

@@ -11,6 +11,7 @@ from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import bring_up, take_down
+from pdctl.plan.held import held_instances, hold_warnings, left_alone
 from pdctl.plan.occupied import holders
 from pdctl.plan.standing import Stand, Standing, stand
 from pdctl.plan.steps import (
@@ -52,20 +53,24 @@ def plan_up(
     `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
     that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once` of a pool
     (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of
-    them runs is left as it is. Nothing that serves is replaced while the router's node is out of reach, since the
-    router could still choose it.
+    them runs is left as it is, and so is what a hold keeps out of service. Nothing that serves is replaced while the
+    router's node is out of reach, since the router could still choose it.
     """
     draft = _Draft(deployment, wanted, observed, refused or {})
     draft.routing()
-    for instance in deployment.instances:
-        if only is None or instance.name in only:
+    held = held_instances(deployment, observed.holds.standing)
+    chosen = [each for each in deployment.instances if only is None or each.name in only]
+    for instance in chosen:
+        if instance.name not in held:
             draft.instance(instance, restart=instance.name in restart)
     if only is None:
         draft.strays()
     draft.vacate()
     draft.take_turns(at_once)
     draft.proof()
-    return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked))
+    left = left_alone(deployment, observed, (each.name for each in chosen))
+    warnings = hold_warnings(deployment, observed.holds)
+    return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked), left, warnings)
 
 
 @dataclass(slots=True)

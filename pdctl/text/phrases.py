@@ -15,6 +15,7 @@ from pdctl.model.events import (
     Planned,
     RunEnded,
     RunStarted,
+    SlotHeld,
     StepDone,
     StepFailed,
     StepProgress,
@@ -76,6 +77,8 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
             return "done", _step(event) + f" in {duration(event.took_s)}" + _forced(event.detail) + details
         case StepSkipped():
             return "skipped", _step(event) + f": {event.reason}"
+        case SlotHeld():
+            return "held", f"{event.slot}: {event.text}"
         case CheckBegan():
             return "check", f"{_count(len(event.nodes), 'node')} where something will start"
         case CheckEnded():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Interrupt
+from pdctl.control.hold_record import HoldRecord
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied, Lease
 from pdctl.control.opened import Opened
@@ -17,6 +18,7 @@ from pdctl.errors import LeaseHeld, PdctlError
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.events import Event, StepFailed
+from pdctl.model.hold import Hold
 from pdctl.model.unit import UnitStatus
 from pdctl.ssh.fake import FakeShell, FakeShells
 from pdctl.ssh.ports import Shell
@@ -59,6 +61,7 @@ class FakeLease:
     def __init__(self, world: World, wire: Wire) -> None:
         self.epoch = 0
         self.applied = world.applied
+        self.holds = HoldRecord(world.holds)
         self._world = world
         self._wire = wire
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -80,6 +83,13 @@ class FakeLease:
         async with self._wire.call(DEPLOYMENT.lease_node, "record", mutates=True):
             self._world.applied = applied
 
+    async def record_holds(self, holds: Sequence[Hold]) -> None:
+        if self._lost.done():
+            raise LeaseHeld("the lease was lost while this run worked")
+        slots = ",".join(hold.slot for hold in holds)
+        async with self._wire.call(DEPLOYMENT.lease_node, f"holds {slots}", mutates=True):
+            self._world.holds = tuple(holds)
+
 
 class World:
     """Five nodes (2P3D) with nothing on them. Make it inside a running loop, in `World.alive()`."""
@@ -91,6 +101,7 @@ class World:
         self.history = History()
         self.journal: list[Mapping[str, Any]] = []
         self.applied: Applied | None = None
+        self.holds: tuple[Hold, ...] = ()
         self.lease: FakeLease | None = None
 
     @classmethod

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from pdctl.control.clock import Clock
 from pdctl.control.cluster import Cluster
+from pdctl.control.hold_record import HoldBook
 from pdctl.control.member_book import MemberBook
 from pdctl.control.ports import Member
 from pdctl.engines.engine import running_launch
+from pdctl.errors import InstanceError
 from pdctl.model.deployment import Deployment, Instance
+from pdctl.model.hold import Hold
 from pdctl.model.launch import FabricFacts, Launch
 from pdctl.model.observed import NodeView, Observed
 from pdctl.model.role import Role
@@ -19,6 +22,10 @@ from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import ROUTER, Step
 
 Progress = Callable[[Step, str], None]
+
+
+async def _no_lease(holds: tuple[Hold, ...]) -> None:
+    raise InstanceError("holds", "are not written without a lease")
 
 
 class Generations:
@@ -105,6 +112,7 @@ class RunContext:
     starting: dict[str, asyncio.Lock] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     fenced: dict[str, Member] = field(default_factory=dict)
+    holds: HoldBook = field(default_factory=lambda: HoldBook((), _no_lease))
 
     @property
     def deployment(self) -> Deployment:
