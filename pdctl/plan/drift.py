@@ -1,0 +1,92 @@
+"""Drift: what a plan has to do although the inventory does not ask for anything new there.
+
+A change follows from the inventory where it differs from the one that was last applied. All else is drift: an engine
+died, was stopped, or was started otherwise. What lives and was started as no inventory says was somebody's doing: it
+is left alone until an operator takes it over (`Drift.by_hand`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from pdctl.model.deployment import Deployment
+from pdctl.model.observed import Observed
+from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.steps import Change, ChangeKind
+
+_LIVES = (UnitState.RUNNING, UnitState.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the inventories say that were applied: spec hashes of every unit, by its name. More than one where a run was
+    cut off half way: what it had started already is as the inventory says that it began with."""
+
+    hashes: Mapping[str, Set[str]]
+
+    def has(self, name: str) -> bool:
+        return name in self.hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What is not as it was left. `by_hand`: it lives, and nothing that was ever applied says so."""
+
+    subject: str
+    text: str
+    by_hand: bool = False
+
+
+def find_drift(
+    change: Change, deployment: Deployment, observed: Observed, wanted: Mapping[str, str], known: Known
+) -> Drift | None:
+    """Why `change` is needed although the inventory did not change there; None where it follows from an edit of it.
+
+    `wanted`: spec hashes of the inventory at hand, by unit name.
+    """
+    if change.kind in (ChangeKind.RESTART, ChangeKind.FIX):
+        return None
+    names = _parts(deployment, change.subject)
+    units = [observed.unit(name) for name in names]
+    for unit in units:
+        if unit is not None and unit.state in _LIVES and _by_hand(unit, wanted, known):
+            what = (
+                "runs, and is in no inventory that was applied" if change.kind is ChangeKind.STOP else _otherwise(unit)
+            )
+            return Drift(change.subject, what, by_hand=True)
+    if not all(known.has(name) for name in names) or change.kind is ChangeKind.STOP:
+        return None
+    for name, unit in zip(names, units, strict=True):
+        if unit is None:
+            return Drift(change.subject, "is gone without a trace")
+        if unit.state in (UnitState.EXITED, UnitState.FAILED, UnitState.ABSENT):
+            return Drift(change.subject, _ended(unit))
+        if unit.labels.spec_hash != wanted.get(name):
+            return None
+    return Drift(change.subject, change.reason)
+
+
+def anything_lives(observed: Observed) -> bool:
+    """Whether any unit of the cluster is there: a cluster that was taken down has not drifted."""
+    return any(unit.state in _LIVES for unit in observed.units.values())
+
+
+def _parts(deployment: Deployment, subject: str) -> tuple[str, ...]:
+    found = next((each.parts for each in deployment.instances if each.name == subject), ())
+    return tuple(part.name for part in found) or (subject,)
+
+
+def _by_hand(unit: UnitStatus, wanted: Mapping[str, str], known: Known) -> bool:
+    name, spec = unit.labels.instance, unit.labels.spec_hash
+    return spec != wanted.get(name) and spec not in known.hashes.get(name, ())
+
+
+def _otherwise(unit: UnitStatus) -> str:
+    return f"was started otherwise than any inventory says (spec {unit.labels.spec_hash})"
+
+
+def _ended(unit: UnitStatus) -> str:
+    if unit.exit is None:
+        return "does not run any more"
+    return "was stopped by hand" if unit.exit.requested else f"died: {unit.exit.cause}"
