@@ -23,6 +23,7 @@ from pdctl.model.launch import FabricFacts
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import EngineKind
 from pdctl.plan.gate import launched, refused, short_of_floor
+from pdctl.plan.held import held_instances
 from pdctl.plan.steps import Plan, Step
 
 HINT = "`pdctl check` shows the evidence and what to do; `--skip-checks` starts it all the same"
@@ -66,7 +67,7 @@ class Gate:
                 )
             )
         await emit(_ended(checked))
-        short = short_of_floor(deployment, lost)
+        short = short_of_floor(deployment, lost, held_instances(deployment, observed.holds.standing))
         if short:
             first = next(iter(lost.values()))
             raise PlanRefused(f"nodes are not fit to serve, and {'; '.join(short)}: {first.cause}", hint=HINT)

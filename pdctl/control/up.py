@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from pdctl.errors import InventoryError, NodeError, PlanRefused, StaleBase
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
+from pdctl.model.hold import Holds
 from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.floors import below_floor, pool_dips
 from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
@@ -170,7 +171,8 @@ async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
     """What `up` would do now. Read-only: takes no lease, changes nothing. Raises PlanRefused where `up` would."""
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
-    observed, applied = await asyncio.gather(observe(opened.cluster), _applied(opened.cluster))
+    observed, (applied, holds) = await asyncio.gather(observe(opened.cluster), _recorded(opened.cluster))
+    observed = replace(observed, holds=holds)
     made = plan_up(deployment, wanted(deployment, applied), observed, only=only)
     return Planning(refuse_fences(deployment, made), observed, deployment, _stale(deployment, applied))
 
@@ -183,12 +185,14 @@ def _stale(deployment: Deployment, applied: Applied | None) -> StaleBase | None:
     return None
 
 
-async def _applied(cluster: Cluster) -> Applied | None:
-    """What was last applied; None also where the lease node cannot be asked, which the plan says by itself."""
+async def _recorded(cluster: Cluster) -> tuple[Applied | None, Holds]:
+    """What was last applied, and what is held. Where the lease node cannot be asked the first is None, which the plan
+    says by itself, and the second tells why it is not known."""
     try:
-        return (await record(cluster, 0)).applied
-    except NodeError:
-        return None
+        found = await record(cluster, 0)
+    except NodeError as error:
+        return None, Holds(trouble=f"the lease node cannot be asked: {error.message}")
+    return found.applied, found.holds.at(cluster.clock.time())
 
 
 def as_json(planning: Planning) -> Mapping[str, object]:
@@ -216,6 +220,11 @@ def as_json(planning: Planning) -> Mapping[str, object]:
             }
             for step in planning.plan.steps
         ],
+        "held": [
+            {"slot": item.slot, "kind": item.hold.kind.value, "by": item.hold.by, "text": item.text}
+            for item in planning.plan.held
+        ],
+        "warnings": list(planning.plan.warnings),
         "blocked": [
             {"subject": item.subject, "node": item.node, "cause": item.trouble.cause, "hint": item.trouble.hint}
             for item in planning.plan.blocked

@@ -25,13 +25,14 @@ def refused(deployment: Deployment, names: Iterable[str], unfit: Mapping[str, Tr
     return found
 
 
-def short_of_floor(deployment: Deployment, lost: Iterable[str]) -> tuple[str, ...]:
-    """In words, the pools that would stay under their floor without the instances `lost`."""
-    gone = set(lost)
+def short_of_floor(deployment: Deployment, lost: Iterable[str], held: Iterable[str] = ()) -> tuple[str, ...]:
+    """In words, the pools that would stay under their floor without the instances `lost`; those that are `held` do not
+    count either, but leave no pool short by themselves."""
+    unfit, gone = set(lost), {*lost, *held}
     short = []
     for pool in deployment.pools.values():
         members = [instance.name for instance in deployment.instances if instance.pool == pool.name]
         left = [name for name in members if name not in gone]
-        if len(left) < len(members) and len(left) < pool.min_instances:
+        if not unfit.isdisjoint(members) and len(left) < pool.min_instances:
             short.append(f"pool {pool.name} would have {len(left)} of at least {pool.min_instances}")
     return tuple(short)

@@ -73,3 +73,10 @@ def test_numa_balancing_is_stopped_where_it_is_on_and_the_node_can_be_asked() ->
     scene.unreachable[LAST.leader.node] = NO_ROUTE
     plan = plan_fix(R1, scene.seen(), (FIRST.leader.node, LAST.leader.node))
     assert [(step.action, step.node) for step in plan.steps] == [(Action.STOP_NUMA_BALANCING, FIRST.leader.node)]
+
+
+def test_what_is_held_does_not_make_up_for_what_is_unfit() -> None:
+    members = [each.name for each in R1.instances if each.pool == LAST.pool]
+    spare = len(members) - R1.pools[LAST.pool].min_instances
+    assert short_of_floor(R1, members[:1], members[1 : 1 + spare]) != ()
+    assert short_of_floor(R1, (), members) == (), "what is held was held on purpose"

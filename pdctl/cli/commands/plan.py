@@ -41,6 +41,10 @@ def _show(planning: Planning, *, steps: bool) -> None:
         click.echo(f"? {item.subject}: nothing can be said, {item.node}: {one_line(item.trouble.cause)}")
         if item.trouble.hint:
             click.echo(f"    hint: {one_line(item.trouble.hint)}")
+    for text in planning.plan.warnings:
+        click.echo(f"! {one_line(text)}")
+    for left in planning.plan.held:
+        click.echo(f"= {left.slot}: {one_line(left.text)}")
     signs = {"start": "+", "adopt": "~", "replace": "±", "restart": "±", "stop": "-", "fix": "*"}
     for change in planning.plan.changes:
         click.echo(f"{signs[change.kind.value]} {change.kind.value} {change.subject}: {one_line(change.reason)}")
