@@ -95,3 +95,36 @@ def test_a_read_mode_client_waits_for_prefill_and_then_for_decode() -> None:
     assert view.attainment.itl.low == pytest.approx(0.99)
     assert isinstance(view.attainment.both, Figure)
     assert view.attainment.both.high <= 0.99
+
+
+def test_a_read_mode_clients_whole_time_has_both_legs_in_it() -> None:
+    """The decode engine hears of the request when prefill has answered: its own E2E is not the client's."""
+    view = client_view(
+        Tally(10.0, {}, {"ttft": of([0.4] * 100)}),
+        Tally(10.0, {}, {"ttft": of([0.02] * 100), "e2e": of([0.3] * 100), "itl": of([0.03] * 100)}),
+        TransferMode.READ,
+        Slo(0.5, 0.05, 0.95),
+        age_s=1.0,
+    )
+    assert isinstance(view.e2e.mean, Figure)
+    assert view.e2e.mean.low == pytest.approx(0.7)
+    assert isinstance(view.e2e.p50, Figure)
+    assert view.e2e.p50.low <= 0.7 <= view.e2e.p50.high
+
+
+def test_client_intervals_leave_room_for_the_router_and_say_so() -> None:
+    """An engine's time just under a bucket's bound is a client's just over it."""
+    decode = Tally(10.0, {}, {"ttft": of([0.499] * 100), "e2e": of([0.499] * 100), "itl": of([0.0499] * 100)})
+    view = client_view(None, decode, TransferMode.WRITE, Slo(0.5, 0.05, 0.95), age_s=1.0)
+    for latency, truth_s, what in (
+        (view.ttft, 0.51, "router"),
+        (view.e2e, 0.51, "router"),
+        (view.itl, 0.052, "jitter"),
+    ):
+        for figure in (latency.p50, latency.p90, latency.p99):
+            assert isinstance(figure, Figure)
+            assert figure.low <= truth_s <= figure.high
+            assert what in figure.note
+            assert figure.basis == "estimated"
+        assert isinstance(latency.mean, Figure)
+        assert "room" not in latency.mean.note
