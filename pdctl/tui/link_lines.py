@@ -1,0 +1,41 @@
+"""The link of Pulse, between the lanes: an arrow, what it carries, what a hand-off takes, which pairs work. Pure."""
+
+from __future__ import annotations
+
+from pdctl.tui.history import History
+from pdctl.tui.levels import glyph
+from pdctl.tui.link_view import LinkView
+from pdctl.tui.pulse_lanes import Room, spark_span
+from pdctl.tui.shown import Shown
+from pdctl.tui.spans import EMPTY, Ink, Inked, Span, clipped, fit, of_level, width
+
+
+def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...]:
+    """Centred lines; the first is level with the lanes' headings."""
+    inner = room.columns - 2
+    wide = inner >= 20
+    lines: list[Inked] = [
+        _centred((Span("KV", Ink.TITLE),), room.columns),
+        _centred(_figure(link.rate), room.columns),
+        _centred((Span(link.basis, Ink.DIM),), room.columns),
+        _centred((Span("━" * (inner - 1) + "▶", of_level(link.level)),), room.columns),
+        _centred((Span("hand-off p99" if wide else "hand-off", Ink.DIM),), room.columns),
+        _centred((*_figure(link.handoff), Span(f" by {link.handoff_by}" if wide else " p99", Ink.DIM)), room.columns),
+        _centred(
+            (Span(f"{glyph(link.level)} ", of_level(link.level)), Span(clipped(link.pairs, inner - 2))), room.columns
+        ),
+    ]
+    if wide:
+        lines.insert(3, _centred((spark_span(history, link.key, inner, Ink.BASE),), room.columns))
+    return tuple(lines[: room.rows]) or (EMPTY,)
+
+
+def _figure(figure: Shown) -> Inked:
+    if figure.age:
+        return (Span(figure.text, Ink.DIM), Span(f" {figure.age}", Ink.DIM))
+    return (Span(figure.text, of_level(figure.level)),)
+
+
+def _centred(line: Inked, columns: int) -> Inked:
+    gap = max(0, (columns - width(line)) // 2)
+    return (Span(fit("", gap)), *line)

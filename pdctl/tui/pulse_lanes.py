@@ -1,0 +1,169 @@
+"""A lane of Pulse: its pools, a figure a line with p50, p99, trend and series, and charts where there is room. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pdctl.model.figure import Figure
+from pdctl.text.figures import amount, seconds
+from pdctl.tui.history import History, Key, longest_step_s, step_s
+from pdctl.tui.levels import Level
+from pdctl.tui.pulse_view import LaneView, PoolView, Row
+from pdctl.tui.shown import Shown
+from pdctl.tui.spans import EMPTY, Ink, Inked, Span, cell, clipped, justified, of_level, of_role, pad, width
+from pdctl.tui.sparks import bar, chart, samples, sparkline, top_of
+
+SPARK_S: Final = 120
+WIDE: Final = 48
+"""A lane from this width on has trends as numbers and units in full."""
+CHART_ROWS: Final = (3, 14)
+"""A chart lower than this says nothing, and a higher one says no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a block may take."""
+
+    columns: int
+    rows: int
+    ascii_only: bool = False
+
+
+def lane_block(lane: LaneView, history: History, room: Room) -> tuple[Inked, ...]:
+    """Its heading, its pools, and charts of the first pool in what is left."""
+    lines: list[Inked] = [_heading(lane, room.columns)]
+    full = sum(2 + len(pool.rows) + bool(pool.trouble) for pool in lane.pools)
+    for place, pool in enumerate(lane.pools):
+        left = room.rows - len(lines)
+        following = len(lane.pools) - place - 1
+        if left < 2 and following:
+            lines.append((Span(f"and {following + 1} pools more", Ink.DIM),))
+            break
+        lines += _pool(pool, history, room.columns, compact=len(lane.pools) > 1 and full + 1 > room.rows)
+    if len(lines) > room.rows > 2 and len(lane.pools) == 1:
+        lines = _shortened(lines, room.rows)
+    lines += _charts(lane.pools[0], history, replace(room, rows=room.rows - len(lines)))
+    return tuple(pad(line, room.columns) for line in lines)
+
+
+def _shortened(lines: list[Inked], rows: int) -> list[Inked]:
+    """The last line says what is wrong, or how full KV is: what comes just before it goes first."""
+    return [*lines[: rows - 1], lines[-1]]
+
+
+def _heading(lane: LaneView, columns: int) -> Inked:
+    """`━━ PREFILL ━ p50 ━━━━━ p99 ━━━━ 2/2 members`, with the names over the values of `_row`."""
+    ink = of_role(lane.role)
+    label, value = _widths(columns)
+    line: Inked = (Span(f"━━ {lane.role.value.upper()} ", ink),)
+    for name, edge in (("p50", label + value), ("p99", label + 2 * value + 1)):
+        rule = edge - len(name) - 1 - width(line)
+        if rule >= 0:
+            line = (*line, Span("━" * rule + " ", ink), Span(name, Ink.DIM), Span(" ", ink))
+    pool = lane.pools[0]
+    right: Inked = (Span(f" {len(lane.pools)} pools", Ink.DIM),)
+    if len(lane.pools) == 1:
+        word = " members" if columns >= WIDE else ""
+        right = (Span(f" {pool.members}", of_level(pool.members_level)), Span(word, Ink.DIM))
+    return (*line, Span("━" * max(0, columns - width(line) - width(right)), ink), *right)
+
+
+def _widths(columns: int) -> tuple[int, int]:
+    """Columns of a row's name, and of each of its values."""
+    return (8, 11) if columns >= WIDE else (7, 9)
+
+
+def _pool(pool: PoolView, history: History, columns: int, *, compact: bool) -> list[Inked]:
+    queue = _queue(pool, columns)
+    ink = of_role(pool.role)
+    if compact:
+        name: Inked = (Span(f"{pool.name} ", Ink.BOLD), Span(pool.members, of_level(pool.members_level)), Span("  "))
+        return [(*name, *queue), _row(pool.first, history, columns, ink)]
+    lines = [queue, *(_row(row, history, columns, ink) for row in pool.rows)]
+    if pool.trouble:
+        lines.append((Span("▲ ", Ink.WARN), Span(clipped(pool.trouble, columns - 2), Ink.WARN)))
+    return lines
+
+
+def _queue(pool: PoolView, columns: int) -> Inked:
+    """`12 running · 0 waiting · 0 for KV`."""
+    line: Inked = ()
+    for word, figure in pool.queue:
+        gap: Inked = (Span(" · ", Ink.DIM),) if line else ()
+        waits = word != "running" and bool(figure.value)
+        ink = Ink.WARN if waits and figure.level is Level.PLAIN else of_level(figure.level)
+        line = (*line, *gap, Span(figure.text, ink), Span(f" {word}", Ink.DIM))
+        if figure.age:
+            line = (*line, Span(f" {figure.age}", Ink.DIM))
+    return line
+
+
+def _row(row: Row, history: History, columns: int, ink: Ink) -> Inked:
+    """Name, values, trend, series: the same columns in every row of a lane."""
+    wide = columns >= WIDE
+    label, value = _widths(columns)
+    line: Inked = (Span(f"{row.label:{label}}", Ink.DIM),)
+    if len(row.values) == 2:
+        line = (*line, figure_span(row.values[0], value), Span(" "), figure_span(row.values[1], value))
+    else:
+        only = replace(row.values[0], level=row.level) if row.level is not Level.PLAIN else row.values[0]
+        line = (*line, figure_span(only, value), Span(" "), cell(row.unit, value, Ink.DIM))
+    ages = [shown.age for shown in row.values if shown.age]
+    if ages:
+        return justified((*line, Span(" "), Span(ages[0], Ink.DIM)), (), columns)
+    line = (*line, Span(" "), cell(row.trend.text if wide else row.trend.sign, 6 if wide else 1, _ink(row)), Span(" "))
+    room = columns - width(line)
+    if row.bar is not None:
+        return (*line, Span(bar(row.bar, min(room, 30)), of_level(row.level) if row.level is not Level.PLAIN else ink))
+    if row.key is None:
+        return line
+    return (*line, spark_span(history, row.key, room, ink))
+
+
+def _ink(row: Row) -> Ink:
+    return of_level(row.trend.level)
+
+
+def _charts(pool: PoolView, history: History, room: Room) -> list[Inked]:
+    """The first latency and the first rate over a quarter of an hour, one under the other."""
+    chosen = [row for row in pool.rows if row.key is not None and row.bar is None]
+    picks = [chosen[0], next(row for row in chosen if row.unit)]
+    lowest, highest = CHART_ROWS
+    while picks and room.rows // len(picks) < lowest + 2:
+        picks.pop()
+    lines: list[Inked] = []
+    for row in picks:
+        rows = min(highest, room.rows // len(picks) - 2)
+        lines += [EMPTY, *chart_lines(row, history, Room(room.columns, rows, room.ascii_only), of_role(pool.role))]
+    return lines
+
+
+def chart_lines(row: Row, history: History, room: Room, ink: Ink) -> list[Inked]:
+    """A title that says what the top edge stands for, and the chart under it."""
+    assert row.key is not None
+    count = samples(room.columns, ascii_only=room.ascii_only)
+    step = longest_step_s(count)
+    values = history.series(row.key, count, step)
+    edge = top_of(values)
+    unit = f" {row.unit}" if row.unit else " p99"
+    minutes = f"{count * step // 60} min, to {_edge(row, edge)}"
+    title = justified((Span(f"{row.label}{unit}", Ink.DIM),), (Span(minutes, Ink.DIM),), room.columns)
+    return [title, *((Span(line, ink),) for line in chart(values, room.rows, ascii_only=room.ascii_only, top=edge))]
+
+
+def _edge(row: Row, edge: float) -> str:
+    figure = Figure.exact(edge, 0.0)
+    return amount(figure) if row.unit else seconds(figure)
+
+
+def figure_span(figure: Shown, columns: int) -> Span:
+    """To the right, in the ink of how sure it is."""
+    return cell(figure.text, columns, of_level(figure.level), right=True)
+
+
+def spark_span(history: History, key: Key, columns: int, ink: Ink) -> Span:
+    """The last minutes, a column each few seconds."""
+    if columns < 3:
+        return Span("")
+    return Span(sparkline(history.series(key, columns, step_s(columns, SPARK_S))), ink)
