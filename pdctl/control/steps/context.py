@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pdctl.control.clock import Clock
 from pdctl.control.cluster import Cluster
@@ -20,6 +21,9 @@ from pdctl.model.observed import NodeView, Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import ROUTER, Step
+
+if TYPE_CHECKING:
+    from pdctl.control.steps.in_flight import InFlight
 
 Progress = Callable[[Step, str], None]
 
@@ -95,7 +99,7 @@ class RunContext:
     """One run's shared knowledge. `launches` holds what runs or was started, by instance name.
 
     `stopped`: whose stop this run has begun. `fenced`: members as they were when this run took them off the list.
-    `fabric`: what checked nodes tell their engines, by node; empty where
+    `at_fence`: what they had in flight then. `fabric`: what checked nodes tell their engines, by node; empty where
     nodes were not checked.
     """
 
@@ -112,6 +116,7 @@ class RunContext:
     starting: dict[str, asyncio.Lock] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     fenced: dict[str, Member] = field(default_factory=dict)
+    at_fence: dict[str, InFlight] = field(default_factory=dict)
     holds: HoldBook = field(default_factory=lambda: HoldBook((), _no_lease))
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdctl.control.ports import Member, NotAnswering
-from pdctl.control.steps.context import RunContext
+from pdctl.control.steps.context import RunContext, endpoint_of_running
+from pdctl.control.steps.in_flight import in_flight
 from pdctl.control.steps.routing import router_url
 from pdctl.errors import Unreachable
 from pdctl.model.observed import MembershipSeen
@@ -70,6 +71,9 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
             lambda seen: step.subject not in seen.members, f"fencing of {step.subject}", ACKNOWLEDGE_S
         )
     began = ctx.clock.monotonic()
+    endpoint = endpoint_of_running(ctx.observed.unit(step.subject))
+    if endpoint is not None:
+        ctx.at_fence[step.subject] = await in_flight(ctx, step.node, endpoint)
     while ctx.clock.monotonic() - began < facts.evict_s:
         if not ctx.members.names and await _router_is_empty(ctx):
             break
