@@ -16,7 +16,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from typing import Any, Protocol
 
@@ -46,7 +46,8 @@ _BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
 class Applied:
     """The inventory that the cluster was last brought up from: who, when, and its whole text (it holds no secret).
 
-    `trouble`: why the rest is not known; its record is there and cannot be read.
+    `trouble`: why the rest is not known; its record is there and cannot be read. `launched`: by unit name, spec
+    hashes of all that pdctl has launched and that may still run; what runs with another was started by hand.
     """
 
     digest: str
@@ -54,6 +55,7 @@ class Applied:
     at: float
     text: str
     trouble: str = ""
+    launched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Lease(Protocol):
@@ -269,6 +271,7 @@ def parse_applied(raw: object) -> Applied | None:
     try:
         if not isinstance(raw, Mapping):
             raise TypeError("no mapping")
-        return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]))
-    except (KeyError, TypeError, ValueError):
+        launched = {str(name): tuple(map(str, found)) for name, found in raw.get("launched", {}).items()}
+        return Applied(str(raw["digest"]), str(raw["author"]), float(raw["at"]), str(raw["text"]), launched=launched)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return Applied("", "?", 0.0, "", trouble="its record on the lease node is damaged")

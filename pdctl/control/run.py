@@ -29,6 +29,7 @@ from pdctl.control.steps.routing import prove_whole, start_registrar, start_rout
 from pdctl.control.steps.start import start
 from pdctl.control.steps.stop import Stopper
 from pdctl.control.steps.tune import stop_numa_balancing
+from pdctl.control.wanted import known, wanted
 from pdctl.errors import EpochRefused, Unreachable
 from pdctl.model.events import (
     Event,
@@ -51,6 +52,8 @@ from pdctl.plan.steps import Action, Plan, Step
 if TYPE_CHECKING:
     from pdctl.control.gate import Gate
 
+STARTS = frozenset({Action.START, Action.START_ROUTER, Action.START_REGISTRAR})
+
 MakePlan = Callable[[Observed, Applied | None, Mapping[str, Trouble]], Plan]
 """The plan for what was seen; the last are instances that must not be launched, with why."""
 
@@ -70,6 +73,7 @@ class Run:
     With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
     one at its end, whatever failed, unless the operator stopped it. Without `honours_holds` it goes on even where
     nobody can say what is held. `own_steps` and `afterwards`: what only this command does.
+    `hashes`: spec hashes of what it may launch, by unit; None: those of the inventory.
     """
 
     cluster: Cluster
@@ -81,6 +85,7 @@ class Run:
     now: bool = False
     base: BaseRecord | None = None
     inventory_text: str = ""
+    hashes: Mapping[str, str] | None = None
     needs_secrets: bool = True
     honours_holds: bool = True
     gate: Gate | None = None
@@ -115,13 +120,14 @@ class Run:
                 ctx = await self._context(observed, lease, values, emit)
                 ctx.fabric = admission.fabric
                 await self._prepare(ctx, plan)
+                await self._begin_record(lease, plan)
                 watched = self._watched(emit, ctx)
                 tally = await execute(plan, self._handlers(ctx), watched, clock, interrupt)
                 if self.afterwards is not None and not lease.lost().done():
                     after = await self.afterwards(ctx, plan, tally, watched)
             code = exit_code(plan, tally, interrupt)
             if self.records and not interrupt.asked.is_set():
-                await self._record(lease)
+                await self._record(lease, whole=code == 0 and not plan.held)
             text = after or _ending(self.command, plan, tally, interrupt)
             took_s = clock.monotonic() - began
             counts = (tally.count(End.DONE), tally.count(End.FAILED), tally.count(End.SKIPPED))
@@ -216,10 +222,33 @@ class Run:
         handlers[Action.STOP_REGISTRAR] = stopper.routing
         return {**handlers, **(self.own_steps(ctx) if self.own_steps is not None else {})}
 
-    async def _record(self, lease: Lease) -> None:
+    def _wanted(self) -> Mapping[str, str]:
+        return wanted(self.cluster.deployment).hashes if self.hashes is None else self.hashes
+
+    def _launched(self, old: Applied | None) -> dict[str, tuple[str, ...]]:
+        """What may run by pdctl's doing once this run began: what may run before it, and what it launches."""
+        before = known(self.cluster.deployment, old)
+        found = {} if before is None else before.all()
+        mine = self._wanted()
+        both = {name: {*found.get(name, ()), mine.get(name, "")} - {""} for name in {*found, *mine}}
+        return {name: tuple(sorted(specs)) for name, specs in sorted(both.items())}
+
+    async def _begin_record(self, lease: Lease, plan: Plan) -> None:
+        """What this run launches is nobody's doing by hand, even if it is cut off."""
+        old = lease.applied
+        starts = any(step.action in STARTS for step in plan.steps)
+        if starts and old is not None and not old.trouble and old.launched != (launched := self._launched(old)):
+            await lease.record(replace(old, launched=launched))
+
+    async def _record(self, lease: Lease, *, whole: bool) -> None:
+        """`whole`: everything runs as the inventory says, and nothing from before is left."""
         digest = self.cluster.deployment.digest
-        if lease.applied is None or lease.applied.digest != digest:
-            await lease.record(Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text))
+        old = lease.applied
+        launched = {name: (spec,) for name, spec in self._wanted().items()} if whole else self._launched(old)
+        if old is None or old.digest != digest or old.launched != launched:
+            await lease.record(
+                Applied(digest, operator(), self.cluster.clock.time(), self.inventory_text, launched=launched)
+            )
         if self.base is not None:
             self.base.write(digest)
 

@@ -14,7 +14,7 @@ from pdctl.control.cluster import Cluster
 from pdctl.control.observe import observe
 from pdctl.control.ports import NotAnswering
 from pdctl.control.steps.routing import router_url
-from pdctl.control.up import wanted
+from pdctl.control.wanted import wanted
 from pdctl.model.deployment import Instance
 from pdctl.model.events import plain
 from pdctl.model.observed import Observed

@@ -1,40 +1,33 @@
-"""`up`, `restart` and `plan`: make the cluster what the inventory says, or only say what that would take."""
+"""`up` and `restart`: make the cluster what the inventory says."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdctl.control.admission import gates
-from pdctl.control.base import BaseRecord, check_base
-from pdctl.control.cluster import Cluster
-from pdctl.control.history import record
+from pdctl.control.base import BaseRecord
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied
-from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
 from pdctl.control.run import Run
+from pdctl.control.wanted import known, wanted
 from pdctl.engines.shapes import refusals
-from pdctl.engines.spec_hash import diff_fields, spec_fields, spec_hash
-from pdctl.errors import InventoryError, NodeError, PlanRefused, StaleBase
-from pdctl.inventory.load import parse
-from pdctl.inventory.place import place
+from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment
-from pdctl.model.hold import Holds
 from pdctl.model.observed import Observed, Trouble
-from pdctl.plan.floors import below_floor, pool_dips
-from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan
-from pdctl.plan.up import Wanted, plan_up
+from pdctl.plan.drift import Drift, anything_lives, find_drift
+from pdctl.plan.floors import PoolDip, below_floor, pool_dips
+from pdctl.plan.steps import Action, Plan
+from pdctl.plan.up import plan_up
 from pdctl.routers.facts import Removal, router_facts
-from pdctl.routers.units import registrar_unit, router_unit
 
 if TYPE_CHECKING:
     from pdctl.control.gate import Gate
 
 FLOOR_HINT = "give the pool another slot first, lower its min_instances, or accept the gap with `--force`"
+ADOPT_HINT = "somebody started it by hand; `pdctl up --adopt` takes it over: what the inventory says takes its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +43,6 @@ class UpOptions:
     force: bool = False
     adopt: bool = False
     skip_checks: bool = False
-
-
-def wanted(deployment: Deployment, applied: Applied | None = None) -> Wanted:
-    """Spec hashes of everything that the deployment wants to run, and what differs from what was last applied."""
-    hashes: dict[str, str] = {}
-    for instance in deployment.instances:
-        digest = spec_hash(deployment, instance)
-        hashes.update({part.name: digest for part in instance.parts})
-    hashes[ROUTER] = router_unit(deployment, generation=0).labels.spec_hash
-    hashes[REGISTRAR] = registrar_unit(deployment, generation=0).labels.spec_hash
-    return Wanted(hashes, _differences(deployment, applied))
-
-
-def _differences(deployment: Deployment, applied: Applied | None) -> Mapping[str, tuple[str, ...]]:
-    """Changed inventory fields by instance, in words; none where the last applied inventory cannot be read any more."""
-    if applied is None or applied.digest == deployment.digest:
-        return {}
-    try:
-        old = place(parse(applied.text.encode(), Path(deployment.source)))
-    except InventoryError:
-        return {}
-    before = {instance.name: spec_fields(old, instance) for instance in old.instances}
-    return {
-        instance.name: tuple(
-            str(item) for item in diff_fields(before[instance.name], spec_fields(deployment, instance))
-        )
-        for instance in deployment.instances
-        if instance.name in before
-    }
 
 
 def refuse_unsupported(deployment: Deployment, only: frozenset[str] | None = None) -> None:
@@ -104,12 +68,51 @@ def refuse_fences(deployment: Deployment, plan: Plan) -> Plan:
     return plan
 
 
-def refuse_below_floor(deployment: Deployment, observed: Observed, plan: Plan, *, force: bool) -> Plan:
-    """`plan`, or PlanRefused if it would take a pool below its floor, be it for a while, and nobody insists."""
-    short = () if force else below_floor(pool_dips(deployment, observed, plan))
-    if short:
-        raise PlanRefused("; ".join(short), hint=FLOOR_HINT)
-    return plan
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What `up` does about what was seen. `drift`: what it does although the inventory did not change there, by
+    subject; `short`: in words, the pools that would fall below their floor, for which it needs `--force`."""
+
+    plan: Plan
+    drift: Mapping[str, Drift]
+    dips: tuple[PoolDip, ...]
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        return below_floor(self.dips)
+
+
+def decide(
+    deployment: Deployment,
+    options: UpOptions,
+    observed: Observed,
+    applied: Applied | None,
+    refused: Mapping[str, Trouble] | None = None,
+) -> Decision:
+    """The plan of `up`, from what was seen. What lives and was started by hand is left as it is, unless it is to be
+    adopted. Raises PlanRefused where the router cannot do without what would be stopped."""
+    want, was = wanted(deployment, applied), known(deployment, applied)
+
+    def made(left: Mapping[str, Trouble]) -> Plan:
+        return plan_up(
+            deployment,
+            want,
+            observed,
+            only=options.only,
+            restart=options.restart,
+            refused=refused,
+            left=left,
+            at_once=options.at_once,
+        )
+
+    plan, drift = made({}), {}
+    if was is not None and anything_lives(observed):
+        seen = (find_drift(change, deployment, observed, want.hashes, was) for change in plan.changes)
+        drift = {each.subject: each for each in seen if each is not None}
+    left = {each.subject: Trouble(f"{each.text}; left as it is", ADOPT_HINT) for each in drift.values() if each.by_hand}
+    if left and not options.adopt:
+        plan = made(left)
+    return Decision(refuse_fences(deployment, plan), drift, pool_dips(deployment, observed, plan))
 
 
 async def up(opened: Opened, options: UpOptions, session: Session) -> int:
@@ -118,16 +121,10 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
     refuse_unsupported(deployment)
 
     def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
-        made = plan_up(
-            deployment,
-            wanted(deployment, applied),
-            observed,
-            only=options.only,
-            restart=options.restart,
-            refused=refused,
-            at_once=options.at_once,
-        )
-        return refuse_below_floor(deployment, observed, refuse_fences(deployment, made), force=options.force)
+        decided = decide(deployment, options, observed, applied, refused)
+        if decided.short and not options.force:
+            raise PlanRefused("; ".join(decided.short), hint=FLOOR_HINT)
+        return decided.plan
 
     run = Run(
         opened.cluster,
@@ -147,86 +144,3 @@ def _gate(opened: Opened) -> Gate:
     from pdctl.control.gate import Gate  # loads every check there is: only where nodes are checked
 
     return Gate(opened.cluster, opened.health)
-
-
-@dataclass(frozen=True, slots=True)
-class Planning:
-    """What `pdctl plan` shows: the plan, and what it was made from. `stale` is why `up` would be refused although the
-    plan stands: somebody has applied another inventory since."""
-
-    plan: Plan
-    observed: Observed
-    deployment: Deployment
-    stale: StaleBase | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 nothing to do, 2 changes, 4 some nodes are out of reach (for `--detailed-exitcode`)."""
-        if self.plan.blocked:
-            return 4
-        return 0 if self.plan.converged else 2
-
-
-async def plan(opened: Opened, only: frozenset[str] | None = None) -> Planning:
-    """What `up` would do now. Read-only: takes no lease, changes nothing. Raises PlanRefused where `up` would."""
-    deployment = opened.cluster.deployment
-    refuse_unsupported(deployment)
-    observed, (applied, holds) = await asyncio.gather(observe(opened.cluster), _recorded(opened.cluster))
-    observed = replace(observed, holds=holds)
-    made = plan_up(deployment, wanted(deployment, applied), observed, only=only)
-    return Planning(refuse_fences(deployment, made), observed, deployment, _stale(deployment, applied))
-
-
-def _stale(deployment: Deployment, applied: Applied | None) -> StaleBase | None:
-    try:
-        check_base(deployment, applied, BaseRecord.of(deployment).read(), adopt=False)
-    except StaleBase as error:
-        return error
-    return None
-
-
-async def _recorded(cluster: Cluster) -> tuple[Applied | None, Holds]:
-    """What was last applied, and what is held. Where the lease node cannot be asked the first is None, which the plan
-    says by itself, and the second tells why it is not known."""
-    try:
-        found = await record(cluster, 0)
-    except NodeError as error:
-        return None, Holds(trouble=f"the lease node cannot be asked: {error.message}")
-    return found.applied, found.holds.at(cluster.clock.time())
-
-
-def as_json(planning: Planning) -> Mapping[str, object]:
-    """The plan as a JSON-able document."""
-    return {
-        "converged": planning.plan.converged,
-        "stale": None if planning.stale is None else {"cause": planning.stale.message, "hint": planning.stale.hint},
-        "changes": [
-            {
-                "kind": change.kind.value,
-                "subject": change.subject,
-                "node": change.node,
-                "reason": change.reason,
-                "differences": list(change.differences),
-            }
-            for change in planning.plan.changes
-        ],
-        "steps": [
-            {
-                "id": step.id,
-                "action": step.action.value,
-                "subject": step.subject,
-                "node": step.node,
-                "reason": step.reason,
-            }
-            for step in planning.plan.steps
-        ],
-        "held": [
-            {"slot": item.slot, "kind": item.hold.kind.value, "by": item.hold.by, "text": item.text}
-            for item in planning.plan.held
-        ],
-        "warnings": list(planning.plan.warnings),
-        "blocked": [
-            {"subject": item.subject, "node": item.node, "cause": item.trouble.cause, "hint": item.trouble.hint}
-            for item in planning.plan.blocked
-        ],
-    }

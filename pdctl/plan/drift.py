@@ -8,7 +8,7 @@ is left alone until an operator takes it over (`Drift.by_hand`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed
@@ -16,17 +16,29 @@ from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import Change, ChangeKind
 
 _LIVES = (UnitState.RUNNING, UnitState.STOPPING)
+_STRAY = "runs, and is in no inventory that was applied"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the inventories say that were applied: spec hashes of every unit, by its name. More than one where a run was
-    cut off half way: what it had started already is as the inventory says that it began with."""
+    """Spec hashes by unit name: of the inventory that was last applied, and of all that pdctl has launched and that may
+    still run (a run that was cut off or limited to a part, an engine that could not be replaced)."""
 
-    hashes: Mapping[str, Set[str]]
+    applied: Mapping[str, str]
+    launched: Mapping[str, Set[str]] = field(default_factory=dict)
 
-    def has(self, name: str) -> bool:
-        return name in self.hashes
+    def ours(self, unit: UnitStatus) -> bool:
+        """Whether pdctl may have launched it."""
+        name, spec = unit.labels.instance, unit.labels.spec_hash
+        return spec == self.applied.get(name) or spec in self.launched.get(name, ())
+
+    def all(self) -> dict[str, Set[str]]:
+        """Both together."""
+        names = {*self.applied, *self.launched}
+        return {name: {*self.launched.get(name, ()), *self._of(name)} for name in names}
+
+    def _of(self, name: str) -> tuple[str, ...]:
+        return (self.applied[name],) if name in self.applied else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +61,24 @@ def find_drift(
         return None
     names = _parts(deployment, change.subject)
     units = [observed.unit(name) for name in names]
-    for unit in units:
-        if unit is not None and unit.state in _LIVES and _by_hand(unit, wanted, known):
-            what = (
-                "runs, and is in no inventory that was applied" if change.kind is ChangeKind.STOP else _otherwise(unit)
-            )
+    living = [unit for unit in units if unit is not None and unit.state in _LIVES]
+    for unit in living:
+        if not known.ours(unit) and unit.labels.spec_hash != wanted.get(unit.labels.instance):
+            what = _STRAY if change.kind is ChangeKind.STOP else f"was started otherwise {_spec(unit)}"
             return Drift(change.subject, what, by_hand=True)
-    if not all(known.has(name) for name in names) or change.kind is ChangeKind.STOP:
+    if any(name not in known.applied for name in names):
+        return Drift(change.subject, _STRAY) if change.kind is ChangeKind.STOP else None
+    if change.kind is ChangeKind.STOP:
         return None
     for name, unit in zip(names, units, strict=True):
         if unit is None:
             return Drift(change.subject, "is gone without a trace")
         if unit.state in (UnitState.EXITED, UnitState.FAILED, UnitState.ABSENT):
             return Drift(change.subject, _ended(unit))
-        if unit.labels.spec_hash != wanted.get(name):
+        if unit.labels.spec_hash == known.applied[name] != wanted.get(name):
             return None
+        if unit.labels.spec_hash != wanted.get(name):
+            return Drift(change.subject, f"was launched with other settings since {_spec(unit)}")
     return Drift(change.subject, change.reason)
 
 
@@ -77,13 +92,8 @@ def _parts(deployment: Deployment, subject: str) -> tuple[str, ...]:
     return tuple(part.name for part in found) or (subject,)
 
 
-def _by_hand(unit: UnitStatus, wanted: Mapping[str, str], known: Known) -> bool:
-    name, spec = unit.labels.instance, unit.labels.spec_hash
-    return spec != wanted.get(name) and spec not in known.hashes.get(name, ())
-
-
-def _otherwise(unit: UnitStatus) -> str:
-    return f"was started otherwise than any inventory says (spec {unit.labels.spec_hash})"
+def _spec(unit: UnitStatus) -> str:
+    return f"(spec {unit.labels.spec_hash})"
 
 
 def _ended(unit: UnitStatus) -> str:

@@ -26,7 +26,7 @@ from pdctl.plan.steps import (
     Step,
     step_id,
 )
-from pdctl.plan.waves import PoolCapacity, Turnover, bound_sets, in_waves
+from pdctl.plan.waves import FAILURE_BUDGET, PoolCapacity, Turnover, bound_sets, in_waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ def plan_up(
     only: frozenset[str] | None = None,
     restart: frozenset[str] = frozenset(),
     refused: Mapping[str, Trouble] | None = None,
+    left: Mapping[str, Trouble] | None = None,
     at_once: int = 1,
 ) -> Plan:
     """The steps that make the cluster what the inventory says.
@@ -53,10 +54,11 @@ def plan_up(
     `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
     that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once` of a pool
     (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of
-    them runs is left as it is, and so is what a hold keeps out of service. Nothing that serves is replaced while the
-    router's node is out of reach, since the router could still choose it.
+    them runs is left as it is, and so are `left` (instances, strays, services) and what a hold keeps out of service.
+    Nothing that serves is replaced while the router's node is out of reach, since the router could still choose it, nor
+    in a pool of which too much is out of reach.
     """
-    draft = _Draft(deployment, wanted, observed, refused or {})
+    draft = _Draft(deployment, wanted, observed, dict(refused or {}), left or {})
     draft.routing()
     held = held_instances(deployment, observed.holds.standing)
     chosen = [each for each in deployment.instances if only is None or each.name in only]
@@ -68,9 +70,9 @@ def plan_up(
     draft.vacate()
     draft.take_turns(at_once)
     draft.proof()
-    left = left_alone(deployment, observed, (each.name for each in chosen))
+    kept = left_alone(deployment, observed, (each.name for each in chosen))
     warnings = hold_warnings(deployment, observed.holds)
-    return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked), left, warnings)
+    return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked), kept, warnings)
 
 
 @dataclass(slots=True)
@@ -78,7 +80,8 @@ class _Draft:
     deployment: Deployment
     wanted: Wanted
     observed: Observed
-    refused: Mapping[str, Trouble]
+    refused: dict[str, Trouble]
+    left: Mapping[str, Trouble]
     changes: list[Change] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
@@ -92,6 +95,9 @@ class _Draft:
     def __post_init__(self) -> None:
         everyone = self.deployment.instances
         self.holders = {each.name: holders(self.deployment, each, self.observed) for each in everyone}
+        for name, others in self.holders.items():
+            for other in sorted(others & self.left.keys()):
+                self.refused[name] = Trouble(f"{other} has its GPUs, and is left as it is", self.left[other].hint)
 
     def routing(self) -> None:
         node = self.deployment.router.node
@@ -104,6 +110,9 @@ class _Draft:
 
     def _service(self, name: str, node: str, start: Action, stop: Action) -> bool:
         unit = self.observed.unit(name)
+        if name in self.left:
+            self.blocked.append(Blocked(name, node, self.left[name]))
+            return False
         if unit is not None and unit.state is UnitState.UNKNOWN:
             self.blocked.append(Blocked(name, node, Trouble("its state could not be read")))
             return False
@@ -132,6 +141,8 @@ class _Draft:
                 self.blocked.append(Blocked(name, seen.blocked_node, seen.trouble))
             case standing if standing is not Standing.DOWN and router in self.observed.unreachable:
                 self.blocked.append(Blocked(name, router, self.observed.unreachable[router]))
+            case _ if name in self.left:
+                self.blocked.append(Blocked(name, node, self.left[name]))
             case Standing.SERVING if not restart:
                 return
             case Standing.UNREGISTERED if not restart:
@@ -157,15 +168,28 @@ class _Draft:
         node, name = instance.leader.node, instance.name
         reason = "restart asked for" if restart and seen.standing is not Standing.OUTDATED else seen.reason
         kind = ChangeKind.RESTART if restart else ChangeKind.REPLACE
-        self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
         unknown = seen.standing is Standing.UNREGISTERED and self.observed.membership is None
         serves = unknown or seen.standing in (Standing.SERVING, Standing.OUTDATED)
+        missing = self._out_of_reach(instance.pool) if serves and not restart else None
+        if missing is not None:
+            self.blocked.append(Blocked(name, node, missing))
+            return
+        self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
         if serves:
             self.losing[name] = self._serves_in(instance)
         else:
             self.gaining[name] = instance.pool
         self.steps += take_down(name, node, reason, drain=serves)
         self._bring_up(instance, "", start=True, needs=(step_id(Action.STOP, name),))
+
+    def _out_of_reach(self, pool: str) -> Trouble | None:
+        """Why nothing of the pool is replaced now: too much of it may be gone already."""
+        members = [each for each in self.deployment.instances if each.pool == pool]
+        lost = [each for each in members if not self.observed.unreachable.keys().isdisjoint(each.nodes)]
+        if len(lost) < FAILURE_BUDGET * len(members):
+            return None
+        cause = f"{len(lost)} of {len(members)} instances of pool {pool} are out of reach: none that serves is replaced"
+        return Trouble(cause, "mend them first; `pdctl restart` replaces one all the same", 4)
 
     def _serves_in(self, instance: Instance) -> str:
         """The pool that its engine was launched for."""
@@ -185,6 +209,9 @@ class _Draft:
                 done.add(labels.instance)
                 if router is not None:
                     self.blocked.append(Blocked(labels.instance, self.deployment.router.node, router))
+                    continue
+                if labels.instance in self.left:
+                    self.blocked.append(Blocked(labels.instance, view.node, self.left[labels.instance]))
                     continue
                 reason = "not in the inventory"
                 self.changes.append(Change(ChangeKind.STOP, labels.instance, view.node, reason))

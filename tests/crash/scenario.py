@@ -5,7 +5,8 @@ from __future__ import annotations
 from pdctl.control.down import down
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
-from pdctl.control.up import UpOptions, up, wanted
+from pdctl.control.up import UpOptions, up
+from pdctl.control.wanted import wanted
 from pdctl.model.unit import UnitState, UnitStatus, unit_name
 from tests.crash.world import DEPLOYMENT, World
 

@@ -16,8 +16,8 @@ from tests.unit.observations import HASH, Scene, names, stray, wanted
 R1 = r1_2p3d()
 ALL = names(R1.instances)
 P1, P2, D1, D2, D3 = ALL
-APPLIED = Known({name: {HASH} for name in (*ALL, ROUTER, REGISTRAR)})
-BEFORE_THE_EDIT = Known({name: {"old"} for name in (*ALL, ROUTER, REGISTRAR)})
+APPLIED = Known(dict.fromkeys((*ALL, ROUTER, REGISTRAR), HASH))
+BEFORE_THE_EDIT = Known(dict.fromkeys((*ALL, ROUTER, REGISTRAR), "old"))
 DIED = ExitEvidence(None, "SIGKILL", 0.0, requested=False)
 STOPPED = ExitEvidence(0, None, 0.0, requested=True)
 
@@ -43,7 +43,7 @@ def unregister(scene: Scene) -> None:
         (unregister, Drift(D1, "runs, but is not registered")),
         (
             lambda s: s.label(D1, spec_hash="x"),
-            Drift(D1, "was started otherwise than any inventory says (spec x)", by_hand=True),
+            Drift(D1, "was started otherwise (spec x)", by_hand=True),
         ),
         (lambda s: s.state(ROUTER, UnitState.FAILED, DIED), Drift(ROUTER, "died: killed by SIGKILL")),
     ],
@@ -66,7 +66,7 @@ def test_a_stray_that_no_inventory_had_is_somebodys_doing() -> None:
 def test_a_node_that_was_removed_from_the_inventory_is_a_change() -> None:
     scene = Scene.converged(R1)
     scene.units["mi300x-05"]["x.main.0"] = stray(R1, "x.main.0")
-    assert drifts(scene, Known({**APPLIED.hashes, "x.main.0": {"x"}})) == {"x.main.0": None}
+    assert drifts(scene, Known({**APPLIED.applied, "x.main.0": "x"})) == {"x.main.0": None}
 
 
 def test_what_follows_from_an_edit_is_no_drift() -> None:
@@ -81,15 +81,15 @@ def test_what_follows_from_an_edit_is_no_drift() -> None:
 def test_a_new_node_is_a_change_though_nothing_runs_there() -> None:
     scene = Scene.converged(R1)
     scene.gone(D3)
-    known = Known({name: hashes for name, hashes in APPLIED.hashes.items() if name != D3})
+    known = Known({name: spec for name, spec in APPLIED.applied.items() if name != D3})
     assert drifts(scene, known) == {D3: None}
 
 
-def test_what_a_run_that_was_cut_off_had_started_is_not_by_hand() -> None:
+def test_what_another_run_launched_is_drift_but_not_by_hand() -> None:
     scene = Scene.converged(R1)
     scene.label(D1, spec_hash="half way")
-    known = Known({**APPLIED.hashes, D1: {HASH, "half way"}})
-    assert drifts(scene, known) == {D1: None}
+    known = Known(APPLIED.applied, {D1: {"half way"}})
+    assert drifts(scene, known) == {D1: Drift(D1, "was launched with other settings since (spec half way)")}
 
 
 def test_a_restart_that_was_asked_for_is_no_drift() -> None:

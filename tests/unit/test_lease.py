@@ -211,14 +211,21 @@ async def test_a_cancelled_writer_breaks_nothing_for_the_others(root: str) -> No
 
 
 async def test_the_applied_inventory_is_remembered(root: str) -> None:
-    applied = Applied("d1g3st", "kim@laptop", 1_800_000_000.5, "version: 1\n# ü\n")
+    launched = {"n1.main.0": ("5pec", "5pec-before")}
+    applied = Applied("d1g3st", "kim@laptop", 1_800_000_000.5, "version: 1\n# ü\n", launched=launched)
     async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
         assert held.applied is None
         await held.record(applied)
     async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
         assert held.applied == applied
     kept = json.loads((Path(root) / CLUSTER / "applied.json").read_text())
-    assert kept == {"digest": "d1g3st", "author": "kim@laptop", "at": 1_800_000_000.5, "text": "version: 1\n# ü\n"}
+    assert kept == {
+        "digest": "d1g3st",
+        "author": "kim@laptop",
+        "at": 1_800_000_000.5,
+        "text": "version: 1\n# ü\n",
+        "launched": {"n1.main.0": ["5pec", "5pec-before"]},
+    }
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"digest": "d", "author": "a", "at": "x", "text": ""}'])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pdctl.control import up
+from pdctl.control import planning
 from pdctl.control.cluster import Cluster
 from pdctl.control.history import Record
 from pdctl.control.journal import Session
@@ -18,15 +18,15 @@ from tests.crash.world import DEPLOYMENT, World
 KIM = Applied("theirs", "kim@laptop", 1_800_000_000.0, "…")
 
 
-def planned(applied: Applied | None, monkeypatch: pytest.MonkeyPatch, state: Path) -> up.Planning:
+def planned(applied: Applied | None, monkeypatch: pytest.MonkeyPatch, state: Path) -> planning.Planning:
     """The plan for five empty nodes, with that record of what was last applied."""
-    seen: list[up.Planning] = []
+    seen: list[planning.Planning] = []
 
     async def recorded(cluster: Cluster, lines: int) -> Record:
         return Record((), applied, damaged=0)
 
     async def act(opened: Opened, session: Session) -> int:
-        seen.append(await up.plan(opened))
+        seen.append(await planning.plan(opened))
         return 0
 
     async def story() -> None:
@@ -35,13 +35,13 @@ def planned(applied: Applied | None, monkeypatch: pytest.MonkeyPatch, state: Pat
             assert (result.code, result.mutations) == (0, [])
 
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
-    monkeypatch.setattr(up, "record", recorded)
+    monkeypatch.setattr(planning, "record", recorded)
     virtual_time.run(story())
     return seen[0]
 
 
 def test_another_inventory_was_applied_since(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    document = up.as_json(planned(KIM, monkeypatch, tmp_path))
+    document = planning.as_json(planned(KIM, monkeypatch, tmp_path))
     stale = document["stale"]
     assert isinstance(stale, dict)
     assert "kim@laptop applied another inventory" in stale["cause"] and "--adopt" in stale["hint"]
@@ -53,4 +53,4 @@ def test_nothing_or_this_very_inventory_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digest: str | None
 ) -> None:
     applied = None if digest is None else Applied(digest, "kim@laptop", 1_800_000_000.0, "…")
-    assert up.as_json(planned(applied, monkeypatch, tmp_path))["stale"] is None
+    assert planning.as_json(planned(applied, monkeypatch, tmp_path))["stale"] is None

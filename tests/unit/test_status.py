@@ -12,7 +12,7 @@ from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.ports import Answer, Http, Member, Membership, NotAnswering
 from pdctl.control.status import ClusterStatus, State, UnitView, status
-from pdctl.control.up import wanted
+from pdctl.control.wanted import wanted
 from pdctl.errors import InstanceError, Unreachable
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import MemberSeen, MembershipSeen, NodeView, Observed

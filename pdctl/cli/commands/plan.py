@@ -7,52 +7,45 @@ import click
 from pdctl.cli.chosen import chosen_instances
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
+from pdctl.cli.plan_view import plan_lines
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
-from pdctl.control.up import Planning, as_json, plan
-from pdctl.text.escape import one_line
+from pdctl.control.planning import as_json, plan
+from pdctl.control.up import UpOptions
 
 
 @click.command("plan")
 @click.argument("selectors", nargs=-1)
+@click.option("--target", "targets", multiple=True, metavar="SELECTOR", help="The same as a positional SELECTOR.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if `up` would change something.")
+@click.option("--adopt", is_flag=True, help="As `up --adopt` would do it.")
+@click.option("--force", is_flag=True, help="As `up --force` would do it.")
+@click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="As `up --at-once` would do it.")
 @click.pass_obj
-def command(options: Globals, selectors: tuple[str, ...], detailed_exitcode: bool) -> int:
-    """Say what `up` would do now, and why. Changes nothing and needs no lease."""
+def command(
+    options: Globals,
+    selectors: tuple[str, ...],
+    targets: tuple[str, ...],
+    detailed_exitcode: bool,
+    adopt: bool,
+    force: bool,
+    at_once: int,
+) -> int:
+    """Say what was edited in the inventory, what drifted without an edit, and what `up` would do now, and why.
+
+    Changes nothing and needs no lease. `-v` shows every step with what it waits for.
+    """
 
     async def act(opened: Opened) -> int:
-        planning = await plan(opened, chosen_instances(opened.deployment, selectors))
+        only = chosen_instances(opened.deployment, (*selectors, *targets))
+        planning = await plan(opened, UpOptions(only=only, adopt=adopt, force=force, at_once=at_once))
         if options.json:
             say_json(options, "plan", as_json(planning), cluster=opened.deployment.cluster)
         else:
-            _show(planning, steps=options.verbose)
+            for line in plan_lines(planning, steps=options.verbose):
+                click.echo(line)
         if planning.plan.blocked:
             return 4
         return planning.exit_code if detailed_exitcode else 0
 
     return read(options, act)
-
-
-def _show(planning: Planning, *, steps: bool) -> None:
-    if planning.stale is not None:
-        click.echo(f"! `pdctl up` would be refused: {one_line(planning.stale.message)}")
-        click.echo(f"    hint: {one_line(planning.stale.hint)}")
-    for item in planning.plan.blocked:
-        click.echo(f"? {item.subject}: nothing can be said, {item.node}: {one_line(item.trouble.cause)}")
-        if item.trouble.hint:
-            click.echo(f"    hint: {one_line(item.trouble.hint)}")
-    for text in planning.plan.warnings:
-        click.echo(f"! {one_line(text)}")
-    for left in planning.plan.held:
-        click.echo(f"= {left.slot}: {one_line(left.text)}")
-    signs = {"start": "+", "adopt": "~", "replace": "±", "restart": "±", "stop": "-", "fix": "*"}
-    for change in planning.plan.changes:
-        click.echo(f"{signs[change.kind.value]} {change.kind.value} {change.subject}: {one_line(change.reason)}")
-        for difference in change.differences:
-            click.echo(f"    {one_line(difference)}")
-    if steps:
-        for step in planning.plan.steps:
-            waits = ", ".join((*step.needs, *step.after))
-            click.echo(f"  {step.id}" + (f"  <- {waits}" if waits else ""))
-    if planning.plan.converged:
-        click.echo("nothing to do: the cluster is what the inventory says")
