@@ -32,10 +32,11 @@ _EMPTY: Final = -1
 
 @dataclass(slots=True)
 class History:
-    """Feed it every snapshot. `newest_s` is the last one's second; None before the first."""
+    """Feed it every snapshot. `newest_s` is the last one's second, `first_s` the first's; None before it."""
 
     span_s: int = SPAN_S
     newest_s: int | None = None
+    first_s: int | None = None
     _stamps: array[int] = field(init=False)
     _series: dict[Key, array[float]] = field(default_factory=dict)
     _taken_s: float = -math.inf
@@ -60,15 +61,17 @@ class History:
                 if series is None:
                     series = self._series[key] = array("d", [math.nan]) * self.span_s
                 series[slot] = figure.middle
+        lapped = self.newest_s is not None and second // self.span_s != self.newest_s // self.span_s
         self.newest_s = second
-        if slot == 0:
+        self.first_s = second if self.first_s is None else self.first_s
+        if lapped:
             self._forget()
 
     def clear(self) -> None:
         """Nothing is known any more."""
         self._stamps = array("q", [_EMPTY]) * self.span_s
         self._series.clear()
-        self.newest_s = None
+        self.newest_s = self.first_s = None
         self._taken_s = -math.inf
 
     def series(self, key: Key, columns: int, step_s: int) -> tuple[float | None, ...]:
@@ -85,6 +88,13 @@ class History:
         if series is None or self.newest_s is None:
             return None
         return self._mean(series, self.newest_s - ago_s - NEAR_S // 2, NEAR_S)
+
+    @property
+    def known_s(self) -> int:
+        """How many seconds back it reaches."""
+        if self.newest_s is None or self.first_s is None:
+            return 0
+        return min(self.span_s, self.newest_s - self.first_s + 1)
 
     @property
     def kept(self) -> int:
@@ -120,9 +130,10 @@ def step_s(columns: int, span_s: int) -> int:
     return max(1, SPAN_S // max(1, columns))
 
 
-def longest_step_s(columns: int, span_s: int = SPAN_S) -> int:
-    """The longest step with which `columns` of them stay within `span_s`."""
-    return max((step for step in _STEPS_S if step * columns <= span_s), default=1)
+def filling_step_s(columns: int, known_s: int) -> int:
+    """Seconds for one column, so that what is known fills most of them: the scale changes a few times, then stays."""
+    fitting = [step for step in _STEPS_S if step * columns <= SPAN_S] or [1]
+    return next((step for step in fitting if step * columns >= known_s), fitting[-1])
 
 
 def figures_of(snapshot: Snapshot) -> Iterator[tuple[Key, Fig]]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pdctl.model.figure import Figure
+from pdctl.text.duration import duration
 from pdctl.text.figures import amount, seconds
-from pdctl.tui.history import History, Key, longest_step_s, step_s
+from pdctl.tui.history import History, Key, filling_step_s, step_s
 from pdctl.tui.levels import Level
 from pdctl.tui.pulse_view import LaneView, PoolView, Row
 from pdctl.tui.shown import Shown
-from pdctl.tui.spans import EMPTY, Ink, Inked, Span, cell, clipped, justified, of_level, of_role, pad, width
+from pdctl.tui.spans import EMPTY, Ink, Inked, Span, cell, clipped, cut, justified, of_level, of_role, width
 from pdctl.tui.sparks import bar, chart, samples, sparkline, top_of
 
 SPARK_S: Final = 120
@@ -30,21 +31,26 @@ class Room:
     ascii_only: bool = False
 
 
-def lane_block(lane: LaneView, history: History, room: Room) -> tuple[Inked, ...]:
-    """Its heading, its pools, and charts of the first pool in what is left."""
+def lane_rows(lane: LaneView, history: History, room: Room) -> list[Inked]:
+    """Its heading and its pools."""
     lines: list[Inked] = [_heading(lane, room.columns)]
-    full = sum(2 + len(pool.rows) + bool(pool.trouble) for pool in lane.pools)
+    full = sum(1 + len(pool.rows) + bool(pool.trouble) for pool in lane.pools)
     for place, pool in enumerate(lane.pools):
         left = room.rows - len(lines)
         following = len(lane.pools) - place - 1
-        if left < 2 and following:
+        if left < 2 or (left < 4 and following):
             lines.append((Span(f"and {following + 1} pools more", Ink.DIM),))
             break
-        lines += _pool(pool, history, room.columns, compact=len(lane.pools) > 1 and full + 1 > room.rows)
+        several = len(lane.pools) > 1
+        lines += _pool(pool, history, room.columns, named=several, compact=several and full + place >= room.rows)
     if len(lines) > room.rows > 2 and len(lane.pools) == 1:
         lines = _shortened(lines, room.rows)
-    lines += _charts(lane.pools[0], history, replace(room, rows=room.rows - len(lines)))
-    return tuple(pad(line, room.columns) for line in lines)
+    return lines
+
+
+def lane_charts(lane: LaneView, history: History, room: Room) -> list[Inked]:
+    """What is left of the height: charts of its first pool."""
+    return _charts(lane.pools[0], history, room)
 
 
 def _shortened(lines: list[Inked], rows: int) -> list[Inked]:
@@ -61,11 +67,9 @@ def _heading(lane: LaneView, columns: int) -> Inked:
         rule = edge - len(name) - 1 - width(line)
         if rule >= 0:
             line = (*line, Span("━" * rule + " ", ink), Span(name, Ink.DIM), Span(" ", ink))
-    pool = lane.pools[0]
-    right: Inked = (Span(f" {len(lane.pools)} pools", Ink.DIM),)
-    if len(lane.pools) == 1:
-        word = " members" if columns >= WIDE else ""
-        right = (Span(f" {pool.members}", of_level(pool.members_level)), Span(word, Ink.DIM))
+    pools = f" in {len(lane.pools)} pools" if len(lane.pools) > 1 else ""
+    word = f" members{pools}" if columns >= WIDE else ""
+    right: Inked = (Span(f" {lane.members}", of_level(lane.members_level)), Span(word, Ink.DIM))
     return (*line, Span("━" * max(0, columns - width(line) - width(right)), ink), *right)
 
 
@@ -74,19 +78,20 @@ def _widths(columns: int) -> tuple[int, int]:
     return (8, 11) if columns >= WIDE else (7, 9)
 
 
-def _pool(pool: PoolView, history: History, columns: int, *, compact: bool) -> list[Inked]:
-    queue = _queue(pool, columns)
+def _pool(pool: PoolView, history: History, columns: int, *, named: bool, compact: bool) -> list[Inked]:
+    queue = _queue(pool)
     ink = of_role(pool.role)
+    if named:
+        queue = (Span(f"{pool.name} ", Ink.BOLD), Span(pool.members, of_level(pool.members_level)), Span("  "), *queue)
     if compact:
-        name: Inked = (Span(f"{pool.name} ", Ink.BOLD), Span(pool.members, of_level(pool.members_level)), Span("  "))
-        return [(*name, *queue), _row(pool.first, history, columns, ink)]
-    lines = [queue, *(_row(row, history, columns, ink) for row in pool.rows)]
+        return [cut(queue, columns), _row(pool.first, history, columns, ink)]
+    lines = [cut(queue, columns), *(_row(row, history, columns, ink) for row in pool.rows)]
     if pool.trouble:
         lines.append((Span("▲ ", Ink.WARN), Span(clipped(pool.trouble, columns - 2), Ink.WARN)))
     return lines
 
 
-def _queue(pool: PoolView, columns: int) -> Inked:
+def _queue(pool: PoolView) -> Inked:
     """`12 running · 0 waiting · 0 for KV`."""
     line: Inked = ()
     for word, figure in pool.queue:
@@ -143,11 +148,11 @@ def chart_lines(row: Row, history: History, room: Room, ink: Ink) -> list[Inked]
     """A title that says what the top edge stands for, and the chart under it."""
     assert row.key is not None
     count = samples(room.columns, ascii_only=room.ascii_only)
-    step = longest_step_s(count)
+    step = filling_step_s(count, history.known_s)
     values = history.series(row.key, count, step)
     edge = top_of(values)
     unit = f" {row.unit}" if row.unit else " p99"
-    minutes = f"{count * step // 60} min, to {_edge(row, edge)}"
+    minutes = f"{duration(count * step)}, to {_edge(row, edge)}"
     title = justified((Span(f"{row.label}{unit}", Ink.DIM),), (Span(minutes, Ink.DIM),), room.columns)
     return [title, *((Span(line, ink),) for line in chart(values, room.rows, ascii_only=room.ascii_only, top=edge))]
 
@@ -158,8 +163,10 @@ def _edge(row: Row, edge: float) -> str:
 
 
 def figure_span(figure: Shown, columns: int) -> Span:
-    """To the right, in the ink of how sure it is."""
-    return cell(figure.text, columns, of_level(figure.level), right=True)
+    """To the right, in the ink of how sure it is; its bound alone where the interval does not fit."""
+    return cell(
+        figure.text if len(figure.text) <= columns else figure.short, columns, of_level(figure.level), right=True
+    )
 
 
 def spark_span(history: History, key: Key, columns: int, ink: Ink) -> Span:

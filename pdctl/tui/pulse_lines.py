@@ -4,13 +4,14 @@ verdict, the router, alerts. Pure. What is left of the height becomes charts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from pdctl.tui.history import History
 from pdctl.tui.levels import Level, glyph
 from pdctl.tui.link_lines import link_block
-from pdctl.tui.pulse_lanes import Room, figure_span, lane_block, spark_span
-from pdctl.tui.pulse_view import AlertView, LaneView, PulseView, TargetView
+from pdctl.tui.pulse_lanes import Room, figure_span, lane_charts, lane_rows, spark_span
+from pdctl.tui.pulse_view import AlertView, PulseView, TargetView
 from pdctl.tui.spans import (
     EMPTY,
     Ink,
@@ -105,24 +106,31 @@ def _lanes(view: PulseView, history: History, room: Room) -> tuple[Inked, ...]:
     rest = view.lanes[len(pair) :]
     share = room.rows // (bool(pair) + len(rest) or 1)
     lines: list[Inked] = []
-    if pair and view.link is not None:
-        middle = WIDE_LINK if room.columns >= WIDE else NARROW_LINK
-        left = (room.columns - middle) // 2
-        right = room.columns - middle - left
-        lanes = [
-            (lane_block(lane, history, Room(columns, share, room.ascii_only)), columns)
-            for lane, columns in zip(pair, (left, right), strict=True)
-        ]
-        high = max(len(lines) for lines, _ in lanes)
-        link = link_block(view.link, history, Room(middle, high, room.ascii_only))
-        lines += beside([lanes[0], (link, middle), lanes[1]], high)
+    if pair:
+        lines += _pair(view, history, replace(room, rows=share))
     for lane in rest:
-        lines += _alone(lane, history, Room(room.columns, share, room.ascii_only))
-    return tuple(lines)
+        one = lane_rows(lane, history, replace(room, rows=share))
+        lines += [*one, *lane_charts(lane, history, replace(room, rows=share - len(one)))]
+    return tuple(pad(line, room.columns) for line in lines)
 
 
-def _alone(lane: LaneView, history: History, room: Room) -> tuple[Inked, ...]:
-    return lane_block(lane, history, room)
+def _pair(view: PulseView, history: History, room: Room) -> tuple[Inked, ...]:
+    assert view.link is not None
+    middle = WIDE_LINK if room.columns >= WIDE else NARROW_LINK
+    left = (room.columns - middle) // 2
+    widths = (left, room.columns - middle - left)
+    lanes = [
+        lane_rows(lane, history, replace(room, columns=columns))
+        for lane, columns in zip(view.lanes, widths, strict=False)
+    ]
+    high = max(len(lines) for lines in lanes)
+    under = replace(room, rows=room.rows - high)
+    for lines, lane, columns in zip(lanes, view.lanes, widths, strict=False):
+        lines += [EMPTY] * (high - len(lines))
+        lines += lane_charts(lane, history, replace(under, columns=columns))
+    total = max(len(lines) for lines in lanes)
+    link = link_block(view.link, history, Room(middle, total, room.ascii_only))
+    return beside([(lanes[0], widths[0]), (link, middle), (lanes[1], widths[1])], total)
 
 
 def _router(view: PulseView, columns: int) -> Inked:

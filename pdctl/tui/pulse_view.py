@@ -5,7 +5,7 @@ No layout here: `pulse_lines` sets it in columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,10 +66,12 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """All pools of one role."""
+    """All pools of one role, and how many of all their instances are members."""
 
     role: Role
     pools: tuple[PoolView, ...]
+    members: str
+    members_level: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,14 @@ def _verdict(snapshot: Snapshot) -> tuple[str, Level]:
 
 def _lane(role: Role, snapshot: Snapshot, history: History, window_s: int, fresh: Freshness) -> LaneView:
     pools = [pool for pool in snapshot.pools.values() if pool.role is role]
-    return LaneView(role, tuple(_pool(pool, history, window_s, fresh) for pool in pools))
+    known = [pool.members for pool in pools if pool.members is not None]
+    members = str(sum(known)) if len(known) == len(pools) else UNKNOWN
+    return LaneView(
+        role,
+        tuple(_pool(pool, history, window_s, fresh) for pool in pools),
+        f"{members}/{sum(pool.instances for pool in pools)}",
+        worst([_members_level(pool) for pool in pools]),
+    )
 
 
 def _pool(pool: PoolFigures, history: History, window_s: int, fresh: Freshness) -> PoolView:
@@ -273,13 +282,10 @@ def _trouble(pool: PoolFigures, window_s: int) -> str:
     if _low(kv.local_compute) and pool.role is Role.DECODE:
         parts.append(f"{amount(kv.local_compute)} tok/s computed by decode")
     if pool.left_out:
-        parts.append(f"{_names(pool.left_out)}: no figures")
+        one = len(pool.left_out) == 1
+        who = pool.left_out[0] if one else f"{len(pool.left_out)} instances"
+        parts.append(f"{who}: no figures")
     return "; ".join(parts)
-
-
-def _names(names: Sequence[str], most: int = 2) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _low(figure: Fig) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pdctl.model.figure import Basis, Fig
+from pdctl.model.figure import Basis, Fig, Figure
 from pdctl.model.reading import Unknown
 from pdctl.text.duration import duration
 from pdctl.tui.history import History, Key
@@ -35,8 +36,8 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`age`: "12s" where it is old, else "". `value`: one number for bars and colours; `note`: what else is to be said,
-    or why it is not known."""
+    """`short` is its one bound, for where `text` does not fit. `age`: "12s" where it is old, else "". `value`: one
+    number for bars and colours; `note`: what else is to be said, or why it is not known."""
 
     text: str
     level: Level = Level.PLAIN
@@ -44,6 +45,11 @@ class Shown:
     value: float | None = None
     note: str = ""
     basis: Basis | None = None
+    bound: str = ""
+
+    @property
+    def short(self) -> str:
+        return self.bound or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +82,16 @@ def shown(figure: Fig, text: Callable[[Fig], str], fresh: Freshness) -> Shown:
     if isinstance(figure, Unknown):
         return Shown(text(figure), Level.UNKNOWN, note=figure.reason)
     age_s = figure.age_s + fresh.lag_s
-    if age_s > fresh.stale_after_s and figure.basis is not Basis.CANARY:
-        return Shown(text(figure), Level.DIM, duration(age_s), figure.middle, figure.note, figure.basis)
-    return Shown(text(figure), Level.PLAIN, "", figure.middle, figure.note, figure.basis)
+    old = age_s > fresh.stale_after_s and figure.basis is not Basis.CANARY
+    level, age = (Level.DIM, duration(age_s)) if old else (Level.PLAIN, "")
+    return Shown(text(figure), level, age, figure.middle, figure.note, figure.basis, text_of_bound(figure, text))
+
+
+def text_of_bound(figure: Figure, text: Callable[[Fig], str]) -> str:
+    """`<` and the upper bound of an interval: what is said holds. As it is where it has no width, or no upper bound."""
+    if figure.low == figure.high or math.isinf(figure.high):
+        return text(figure)
+    return "<" + text(Figure.exact(figure.high, figure.age_s, figure.basis))
 
 
 def trend(figure: Fig, history: History, key: Key, *, up_is_good: bool | None = None) -> Trend:

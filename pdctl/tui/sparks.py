@@ -50,22 +50,27 @@ def bar(share: float, columns: int) -> str:
     return full * count + empty * (columns - count)
 
 
-def chart(values: Series, rows: int, *, ascii_only: bool = False, top: float | None = None) -> tuple[str, ...]:
-    """`rows` lines, from the top down: two values a character in braille, one in ASCII (see `samples`)."""
+def chart(
+    values: Series, rows: int, *, ascii_only: bool = False, top: float | None = None, filled: bool = False
+) -> tuple[str, ...]:
+    """`rows` lines, from the top down: two values a character in braille, one in ASCII (see `samples`); a line, or
+    filled to the ground."""
     edge = top_of(values) if top is None else top
     if ascii_only:
-        return _ascii_chart(values, rows, edge)
+        return _ascii_chart(values, rows, edge, filled=filled)
     heights = [None if value is None else _height(value, edge, rows * DOTS) for value in values]
     if len(heights) % 2:
         heights.insert(0, None)
-    return tuple(_braille_row(heights, (rows - 1 - row) * DOTS) for row in range(rows))
+    columns = [_column(heights, place, filled=filled) for place in range(len(heights))]
+    return tuple(_braille_row(columns, (rows - 1 - row) * DOTS) for row in range(rows))
 
 
 def hanging(values: Series, rows: int, *, ascii_only: bool = False, top: float | None = None) -> tuple[str, ...]:
-    """The same, from the ceiling down: the lower half of a chart of two directions."""
+    """Filled from the ceiling down: the lower half of a chart of two directions."""
+    edge = top_of(values) if top is None else top
+    upright = chart(values, rows, ascii_only=ascii_only, top=edge, filled=True)
     if ascii_only:
-        return tuple(reversed(_ascii_chart(values, rows, top_of(values) if top is None else top)))
-    upright = chart(values, rows, top=top)
+        return tuple(reversed(upright))
     return tuple("".join(_turned(mark) for mark in line) for line in reversed(upright))
 
 
@@ -84,16 +89,27 @@ def _height(value: float, top: float, dots: int) -> int:
     return max(1, min(dots, round(min(max(value / top, 0.0), 1.0) * dots)))
 
 
-def _braille_row(heights: Sequence[int | None], ground: int) -> str:
+def _column(heights: Sequence[int | None], place: int, *, filled: bool) -> range:
+    """The dots of one value, from the ground up: down to its neighbour where it is a line."""
+    height = heights[place]
+    if height is None:
+        return range(0)
+    if filled:
+        return range(height)
+    before = heights[place - 1] if place else None
+    other = height if before is None else before
+    low, high = min(height, other + 1), max(height, other - 1)
+    return range(low - 1, high)
+
+
+def _braille_row(columns: Sequence[range], ground: int) -> str:
     marks = []
-    for place in range(0, len(heights), 2):
+    for place in range(0, len(columns), 2):
         code = 0
         for side in (0, 1):
-            height = heights[place + side]
-            if height is None:
-                continue
-            for dot in range(min(DOTS, max(0, height - ground))):
-                code |= _UP[side][dot]
+            for dot in range(DOTS):
+                if ground + dot in columns[place + side]:
+                    code |= _UP[side][dot]
         marks.append(chr(_BRAILLE + code) if code else " ")
     return "".join(marks)
 
@@ -110,20 +126,19 @@ def _turned(mark: str) -> str:
     return chr(_BRAILLE + turned)
 
 
-def _ascii_chart(values: Series, rows: int, top: float) -> tuple[str, ...]:
-    lines = []
-    for row in range(rows):
-        ground = rows - 1 - row
-        marks = []
-        for value in values:
-            filled = 0.0 if value is None else min(max(value / top, 0.0), 1.0) * rows - ground
-            if value is None:
-                marks.append(" ")
-            elif filled >= 1:
-                marks.append("#")
-            elif filled > 0 or ground == 0:
-                marks.append("_" if filled <= 0.34 else "-" if filled <= 0.67 else "=")
-            else:
-                marks.append(" ")
-        lines.append("".join(marks))
-    return tuple(lines)
+def _ascii_chart(values: Series, rows: int, top: float, *, filled: bool) -> tuple[str, ...]:
+    heights = [None if value is None else min(max(value / top, 0.0), 1.0) * rows for value in values]
+    return tuple(
+        "".join(_ascii_mark(height, rows - 1 - row, filled=filled) for height in heights) for row in range(rows)
+    )
+
+
+def _ascii_mark(height: float | None, ground: int, *, filled: bool) -> str:
+    if height is None:
+        return " "
+    part = height - ground
+    if part > 1:
+        return "#" if filled else " "
+    if part > 0 or ground == 0:
+        return "_" if part <= 0.34 else "-" if part <= 0.67 else "#" if filled else "="
+    return " "
