@@ -4,7 +4,8 @@ PdctlError                      1   something failed
 ├── UsageError                 64   the command line asks for something that cannot be
 ├── InventoryError             65   the inventory is invalid; carries every problem, located
 ├── PlanRefused                 1   the plan would break a rule (floor, hold, unsupported shape)
-│   └── StaleBase               1   the cluster was last applied from a newer inventory
+│   ├── StaleBase               1   the cluster was last applied from a newer inventory
+│   └── StalePlan               1   a saved plan, and the inventory or the cluster has changed since
 ├── NodeError                   1   one node could not do what was asked; carries the node's name
 │   ├── Unreachable             4   no connection: refused, timed out, no route
 │   │   ├── HostKeyUnknown      4   the node's key was never pinned
@@ -60,6 +61,10 @@ class PlanRefused(PdctlError):
 
 class StaleBase(PlanRefused):
     """The cluster was last applied from another inventory than the one this run is based on."""
+
+
+class StalePlan(PlanRefused):
+    """A plan that was saved is not what would be done now; nothing was touched."""
 
 
 class NodeError(PdctlError):

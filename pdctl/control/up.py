@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pdctl.control.admission import gates
@@ -25,6 +25,7 @@ from pdctl.routers.facts import Removal, router_facts
 
 if TYPE_CHECKING:
     from pdctl.control.gate import Gate
+    from pdctl.control.saved_plan import SavedPlan
 
 FLOOR_HINT = "give the pool another slot first, lower its min_instances, or accept the gap with `--force`"
 ADOPT_HINT = "somebody started it by hand; `pdctl up --adopt` takes it over: what the inventory says takes its place"
@@ -115,15 +116,25 @@ def decide(
     return Decision(refuse_fences(deployment, plan), drift, pool_dips(deployment, observed, plan))
 
 
-async def up(opened: Opened, options: UpOptions, session: Session) -> int:
-    """Bring the cluster up (or relaunch `options.restart`). Returns the exit code. Raises PdctlError's kinds."""
+async def up(opened: Opened, options: UpOptions, session: Session, saved: SavedPlan | None = None) -> int:
+    """Bring the cluster up (or relaunch `options.restart`), or do as a `saved` plan says.
+
+    Returns the exit code. Raises PdctlError's kinds.
+    """
     deployment = opened.cluster.deployment
+    if saved is not None:
+        saved.check_inventory(deployment)
+        options = replace(saved.up_options, skip_checks=options.skip_checks)
     refuse_unsupported(deployment)
 
     def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
+        if saved is not None:
+            saved.check_world(observed)
         decided = decide(deployment, options, observed, applied, refused)
         if decided.short and not options.force:
             raise PlanRefused("; ".join(decided.short), hint=FLOOR_HINT)
+        if saved is not None and not refused:
+            saved.check_steps(decided.plan)
         return decided.plan
 
     run = Run(
@@ -135,12 +146,15 @@ async def up(opened: Opened, options: UpOptions, session: Session) -> int:
         adopt=options.adopt,
         base=BaseRecord.of(deployment),
         inventory_text=opened.inventory_text,
-        gate=_gate(opened) if gates(deployment, skip=options.skip_checks) else None,
+        gate=node_gate(opened, skip=options.skip_checks),
     )
     return await run.go()
 
 
-def _gate(opened: Opened) -> Gate:
+def node_gate(opened: Opened, *, skip: bool = False) -> Gate | None:
+    """The check of nodes where something is about to start; None where the inventory or `skip` does without."""
+    if not gates(opened.deployment, skip=skip):
+        return None
     from pdctl.control.gate import Gate  # loads every check there is: only where nodes are checked
 
     return Gate(opened.cluster, opened.health)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pdctl.cli.chosen import chosen_instances
@@ -21,6 +23,13 @@ from pdctl.control.up import UpOptions
 @click.option("--adopt", is_flag=True, help="As `up --adopt` would do it.")
 @click.option("--force", is_flag=True, help="As `up --force` would do it.")
 @click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="As `up --at-once` would do it.")
+@click.option(
+    "--save",
+    "save_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Keep the plan in this file: `pdctl up FILE` does that and nothing else.",
+)
 @click.pass_obj
 def command(
     options: Globals,
@@ -30,6 +39,7 @@ def command(
     adopt: bool,
     force: bool,
     at_once: int,
+    save_to: Path | None,
 ) -> int:
     """Say what was edited in the inventory, what drifted without an edit, and what `up` would do now, and why.
 
@@ -44,6 +54,10 @@ def command(
         else:
             for line in plan_lines(planning, steps=options.verbose):
                 click.echo(line)
+        if save_to is not None:
+            from pdctl.control.saved_plan import save_plan  # pydantic, which most plans do without
+
+            save_plan(planning, save_to, opened.cluster.clock.time())
         if planning.plan.blocked:
             return 4
         return planning.exit_code if detailed_exitcode else 0
