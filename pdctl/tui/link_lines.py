@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pdctl.tui.history import History
 from pdctl.tui.levels import glyph
 from pdctl.tui.link_view import LinkView
-from pdctl.tui.pulse_lanes import Room, spark_span
+from pdctl.tui.plots import Plot, Room, plot_lines, say_bytes
+from pdctl.tui.pulse_lanes import spark_span
 from pdctl.tui.shown import Shown
 from pdctl.tui.spans import EMPTY, Ink, Inked, Span, clipped, fit, of_level, width
+
+CHART_ROWS: Final = 9
 
 
 def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...]:
@@ -27,6 +32,11 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
     ]
     if wide:
         lines.insert(3, _centred((spark_span(history, link.key, inner, Ink.BASE),), room.columns))
+    left = room.rows - len(lines) - 2
+    if left >= 4 and link.rate.value is not None:
+        plot = Plot("KV", link.key, say_bytes)
+        drawn = plot_lines(plot, history, Room(inner, min(left, CHART_ROWS), room.ascii_only))
+        lines += [EMPTY, *((Span(" "), *line) for line in drawn)]
     return tuple(lines[: room.rows]) or (EMPTY,)
 
 

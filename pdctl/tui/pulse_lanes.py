@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from pdctl.model.figure import Figure
-from pdctl.text.duration import duration
-from pdctl.text.figures import amount, seconds
-from pdctl.tui.history import History, Key, filling_step_s, step_s
+from pdctl.tui.history import History, Key, step_s
 from pdctl.tui.levels import Level
+from pdctl.tui.plots import Plot, Room, plot_lines, say_amount, say_seconds
 from pdctl.tui.pulse_view import LaneView, PoolView, Row
 from pdctl.tui.shown import Shown
 from pdctl.tui.spans import EMPTY, Ink, Inked, Span, cell, clipped, cut, justified, of_level, of_role, width
-from pdctl.tui.sparks import bar, chart, samples, sparkline, top_of
+from pdctl.tui.sparks import bar, sparkline
 
 SPARK_S: Final = 120
 WIDE: Final = 48
 """A lane from this width on has trends as numbers and units in full."""
 CHART_ROWS: Final = (3, 14)
 """A chart lower than this says nothing, and a higher one says no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a block may take."""
-
-    columns: int
-    rows: int
-    ascii_only: bool = False
 
 
 def lane_rows(lane: LaneView, history: History, room: Room) -> list[Inked]:
@@ -140,26 +129,15 @@ def _charts(pool: PoolView, history: History, room: Room) -> list[Inked]:
     lines: list[Inked] = []
     for row in picks:
         rows = min(highest, room.rows // len(picks) - 2)
-        lines += [EMPTY, *chart_lines(row, history, Room(room.columns, rows, room.ascii_only), of_role(pool.role))]
+        lines += [EMPTY, *plot_lines(_plot(row, pool), history, replace(room, rows=rows + 1))]
     return lines
 
 
-def chart_lines(row: Row, history: History, room: Room, ink: Ink) -> list[Inked]:
-    """A title that says what the top edge stands for, and the chart under it."""
+def _plot(row: Row, pool: PoolView) -> Plot:
     assert row.key is not None
-    count = samples(room.columns, ascii_only=room.ascii_only)
-    step = filling_step_s(count, history.known_s)
-    values = history.series(row.key, count, step)
-    edge = top_of(values)
-    unit = f" {row.unit}" if row.unit else " p99"
-    minutes = f"{duration(count * step)}, to {_edge(row, edge)}"
-    title = justified((Span(f"{row.label}{unit}", Ink.DIM),), (Span(minutes, Ink.DIM),), room.columns)
-    return [title, *((Span(line, ink),) for line in chart(values, room.rows, ascii_only=room.ascii_only, top=edge))]
-
-
-def _edge(row: Row, edge: float) -> str:
-    figure = Figure.exact(edge, 0.0)
-    return amount(figure) if row.unit else seconds(figure)
+    return Plot(
+        f"{row.label} {row.unit or 'p99'}", row.key, say_amount if row.unit else say_seconds, of_role(pool.role)
+    )
 
 
 def figure_span(figure: Shown, columns: int) -> Span:

@@ -10,7 +10,8 @@ from typing import Final
 from pdctl.tui.history import History
 from pdctl.tui.levels import Level, glyph
 from pdctl.tui.link_lines import link_block
-from pdctl.tui.pulse_lanes import Room, figure_span, lane_charts, lane_rows, spark_span
+from pdctl.tui.plots import Room
+from pdctl.tui.pulse_lanes import figure_span, lane_charts, lane_rows, spark_span
 from pdctl.tui.pulse_view import AlertView, PulseView, TargetView
 from pdctl.tui.spans import (
     EMPTY,
