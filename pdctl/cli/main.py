@@ -35,6 +35,7 @@ COMMANDS = {
     "logs": "show the logs of instances, the router or the registrar",
     "restart": "relaunch instances, one of a role at a time",
     "down": "fence, drain and stop",
+    "run": "play a playbook: use cases in a row, with gates, undo and resume",
     "exec": "run one command on many nodes",
     "events": "show the journal of changes",
     "demo": "a simulated fleet: bring it up, serve a load, take it down",

@@ -5,7 +5,8 @@ The only module of the event views that imports rich's console; `cli.render` loa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -27,6 +28,7 @@ from pdctl.model.events import (
     StepFailed,
     Warned,
 )
+from pdctl.model.playbook_events import PlaybookEnded, PlaybookEvent, PlaybookStepBegan
 from pdctl.text.phrases import phrase
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ class LiveRenderer:
         match event:
             case RunStarted():
                 self._plan_is_asked = event.command == "plan"
+            case PlaybookEvent():
+                self._between(event)
+                return
             case RunEnded():
                 self._ended = event
             case StepFailed() | NodeUnreachable() | Warned() | CheckFailed() | CheckEnded():
@@ -91,6 +96,25 @@ class LiveRenderer:
             case LeaseTaken() if self._verbose:
                 self._print(event)
         self._board = advance(self._board, event, self._clock.monotonic())
+
+    def _between(self, event: PlaybookEvent) -> None:
+        """A playbook says something: rows are of one step of it only."""
+        if self._ended is not None:
+            self._print(self._ended)
+            self._ended = None
+        if isinstance(event, PlaybookStepBegan | PlaybookEnded):
+            self._board = Board()
+        self._print(event)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """The terminal is somebody else's while the context lasts, to ask the operator something."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._board = Board()
+            self._live.start()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         board = self._board

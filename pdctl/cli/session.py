@@ -70,7 +70,7 @@ def change(
             )
             try:
                 with view:
-                    return await act(opened, Session(_while_read(view, interrupt), interrupt, options.run))
+                    return await act(opened, Session(while_read(view, interrupt), interrupt, options.run))
             except PdctlError as error:
                 return show_failure(error, options, cluster=opened.deployment.cluster)
 
@@ -80,7 +80,7 @@ def change(
         raise Interrupted("stopped at once", hint=f"run `pdctl {command}` again to go on from what is there") from None
 
 
-def _while_read(view: Renderer, interrupt: Interrupt) -> Sink:
+def while_read(view: Renderer, interrupt: Interrupt) -> Sink:
     """Shows events in `view` as long as somebody reads its output; then it is as if a signal had come."""
 
     def show(event: Event) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pdctl.control.admission import Admission
 from pdctl.control.check import Checked, check
+from pdctl.control.check_said import check_ended, failed_checks
 from pdctl.control.check_scope import slots_of
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit
@@ -18,7 +19,7 @@ from pdctl.errors import PlanRefused
 from pdctl.health.launch_facts import of_node
 from pdctl.health.records import HealthRecords
 from pdctl.health.report import Report, SlotVerdict
-from pdctl.model.events import CheckBegan, CheckEnded, CheckFailed
+from pdctl.model.events import CheckBegan
 from pdctl.model.launch import FabricFacts
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import EngineKind
@@ -54,19 +55,9 @@ class Gate:
         await emit(CheckBegan(tuple(sorted({slot.partition(".")[0] for slot in scope}))))
         checked = await check(self.cluster, scope=scope, observed=observed, records=self.records)
         lost = refused(deployment, starting, unfit_slots(checked.report))
-        for finding in checked.report.blocking:
-            await emit(
-                CheckFailed(
-                    finding.check,
-                    finding.subject.node,
-                    finding.subject.device,
-                    finding.slots,
-                    finding.observed,
-                    finding.expected,
-                    finding.fix,
-                )
-            )
-        await emit(_ended(checked))
+        for failed in failed_checks(checked.report):
+            await emit(failed)
+        await emit(check_ended(checked))
         short = short_of_floor(deployment, lost, held_instances(deployment, observed.holds.standing))
         if short:
             first = next(iter(lost.values()))
@@ -95,10 +86,3 @@ def _fabric(checked: Checked) -> Mapping[str, FabricFacts]:
     fleet = checked.fleet
     told = {name: of_node(facts, fleet.expected[name]) for name, facts in fleet.nodes.items()}
     return {name: found.fabric for name, found in told.items() if found is not None}
-
-
-def _ended(checked: Checked) -> CheckEnded:
-    report = checked.report
-    unfit = tuple(slot.slot for slot in report.slots if not slot.may_serve)
-    warnings = sum(1 for finding in report.problems if not finding.blocks)
-    return CheckEnded(len(report.nodes), unfit, warnings, checked.took_s)

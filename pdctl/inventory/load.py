@@ -27,29 +27,39 @@ class Inventory:
         return self.document.problem(loc, message, hint)
 
 
+_UNREADABLE = "`-i FILE` or PDCTL_INVENTORY names another; `pdctl init` writes one"
+
+
 def load(path: Path) -> Inventory:
     """Read and check `path`. Raises InvalidInventory (exit 65) with every problem of the file."""
+    return parse(content_of(path, _UNREADABLE), path)
+
+
+def content_of(path: Path, hint: str) -> bytes:
+    """The file's bytes. Raises InvalidInventory, with the hint, where it cannot be read."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         cause = (error.strerror or type(error).__name__).lower()
-        hint = "`-i FILE` or PDCTL_INVENTORY names another; `pdctl init` writes one"
         raise InvalidInventory((Problem(str(path), 1, 1, "", f"cannot be read: {cause}", hint),)) from None
-    return parse(content, path)
 
 
 def parse(content: bytes, path: Path) -> Inventory:
     """Check the bytes of an inventory that is, or would be, at `path`. Raises InvalidInventory."""
-    file = str(path)
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8", "replace")
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        message = f"not UTF-8: byte 0x{content[error.start]:02x}"
-        raise InvalidInventory((Problem(file, line, column, "", message, "save the file as UTF-8"),)) from None
-    document = Document(text.removeprefix("\ufeff"), file)
+    text = text_of(content, path)
+    document = Document(text.removeprefix("\ufeff"), str(path))
     spec, problems = check(document)
     if problems or spec is None:
         raise InvalidInventory(tuple(problems))
     return Inventory(spec, path.absolute(), text, hashlib.sha256(content).hexdigest(), document)
+
+
+def text_of(content: bytes, path: Path) -> str:
+    """The bytes as text. Raises InvalidInventory, located, where they are no UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = f"not UTF-8: byte 0x{content[error.start]:02x}"
+        raise InvalidInventory((Problem(str(path), line, column, "", message, "save the file as UTF-8"),)) from None

@@ -90,6 +90,7 @@ _TEXTS: Mapping[str, Callable[[ErrorDetails], Text]] = {
     "int_type": _wanted("a whole number"),
     "float_type": _wanted("a number"),
     "bool_type": _wanted("true or false"),
+    "list_type": _wanted("a list"),
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "greater_than_equal": _bound("at least", "ge"),

@@ -23,8 +23,10 @@ from pdctl.model.events import (
     StepStarted,
     Warned,
 )
+from pdctl.model.playbook_events import PlaybookEvent
 from pdctl.text.duration import duration
 from pdctl.text.escape import log_line, one_line
+from pdctl.text.playbook_phrases import playbook_parts
 
 _TAG_WIDTH = 11  # of "unreachable"
 
@@ -49,6 +51,8 @@ def _parts(event: Event, verbose: bool) -> tuple[str, str, str, tuple[str, ...]]
             return "unreachable", f"{event.node}: {event.cause}; what runs there is unknown", event.hint, ()
         case Warned():
             return "warning", event.text, event.hint, ()
+        case PlaybookEvent():
+            return playbook_parts(event)
         case StepFailed():
             return _failed(event)
         case CheckFailed():
