@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_gc() -> Iterator[None]:
-    """For bounded work that builds much and drops little: judging the envelopes of 64 nodes takes a quarter less CPU.
-    What is dropped meanwhile is freed as ever, but for cycles, which wait for the end."""
+    """For bounded work that builds much and drops little: judging the envelopes of 64 nodes takes a quarter less CPU, a
+    snapshot of 256 engines a third less. What is dropped meanwhile is freed as ever, but for cycles, which wait for the
+    end."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -40,6 +40,7 @@ class GroupTallies:
         """Of these engines, all of them fresh. A window without two scrapes of anybody is left out."""
         who = tuple((engine.expected.name, engine.expected.generation) for engine in engines)
         found: dict[int, Dated] = {}
+        last: tuple[list[Tally], Tally | None] = ([], None)
         for window_s in WINDOWS_S:
             key = (group, window_s)
             built = self._built.get(key)
@@ -47,8 +48,10 @@ class GroupTallies:
             if built is not None and built.engines == who and now_s - built.at_s < lasts_s:
                 found[window_s] = Dated(built.dated.tally, built.dated.age_s + now_s - built.at_s)
                 continue
-            tallies = [engine.tally(window_s) for engine in engines]
-            merged = merge_tallies([tally for tally in tallies if tally is not None])
+            tallies = [tally for engine in engines if (tally := engine.tally(window_s)) is not None]
+            if list(map(id, tallies)) != list(map(id, last[0])):  # windows that begin at the same scrapes are one
+                last = (tallies, merge_tallies(tallies))
+            merged = last[1]
             if merged is None:
                 self._built.pop(key, None)
                 continue

@@ -35,12 +35,15 @@ class Histogram:
         """
         if self.count < 1 or not self.counts:
             return None
-        rank = share * (self.count - 1)
-        first = bisect_left(self.counts, math.floor(rank + _ROUNDING) + 1 - _ROUNDING)
-        last = bisect_left(self.counts, math.ceil(rank - _ROUNDING) + 1 - _ROUNDING)
-        top = len(self.bounds) - 1
-        first, last = min(first, top), min(last, top)
-        return (self.bounds[first - 1] if first else 0.0, self.bounds[last])
+        rank, counts, bounds = share * (self.count - 1), self.counts, self.bounds
+        top = len(bounds) - 1
+        first = last = bisect_left(counts, math.floor(rank + _ROUNDING) + 1 - _ROUNDING)
+        if first >= top:
+            return (bounds[top - 1] if top else 0.0, bounds[top])
+        above = math.ceil(rank - _ROUNDING) + 1 - _ROUNDING
+        if counts[last] < above:
+            last = min(bisect_left(counts, above), top)
+        return (bounds[first - 1] if first else 0.0, bounds[last])
 
     def share_within(self, limit: float) -> tuple[float, float] | None:
         """Between which shares, 0..1, of the events took at most `limit`; exact where it is a bucket's bound."""
@@ -59,9 +62,12 @@ class Histogram:
         if self.count < 1:
             nothing = Unknown("nothing finished in this window")
             return Latency(Figure.exact(0.0, age_s, basis, note), nothing, nothing, nothing, nothing)
-        middle, high, highest = (self._figure(share, age_s, basis, note) for share in QUANTILES)
-        mean = Figure.exact(self.total / self.count, age_s, basis, note)
-        return Latency(Figure.exact(self.count, age_s, basis, note), mean, middle, high, highest)
+        mean_s = self.total / self.count
+        return Latency(
+            Figure(self.count, self.count, age_s, basis, note),
+            Figure(mean_s, mean_s, age_s, basis, note),
+            *[self._figure(share, age_s, basis, note) for share in QUANTILES],
+        )
 
     def _figure(self, share: float, age_s: float, basis: Basis, note: str) -> Figure | Unknown:
         interval = self.quantile(share)

@@ -36,8 +36,8 @@ class HistogramSlots:
 class Layout:
     """The slots of one target. `order`: the series of a scrape in their order, which is what it is valid for.
 
-    `rising`: positions in `order` of what only rises (counters, histograms), `slots` the slot of each. `gauges`:
-    (position, family key, label value) of the rest.
+    `rising`: positions in `order` of what only rises (counters, histograms), by their slots; `slots` the slot of each.
+    `gauges`: (position, family key, label value) of the rest.
     """
 
     order: tuple[Series, ...]
@@ -48,10 +48,11 @@ class Layout:
     histograms: Mapping[str, HistogramSlots]
     gauges: tuple[tuple[int, str, str, Kind], ...]
 
-    @property
-    def one_to_one(self) -> bool:
-        """Whether every slot has one series: a target without DP ranks."""
-        return len(set(self.slots)) == len(self.slots)
+    straight: bool = field(init=False)
+    """Whether every slot has one series, as without DP ranks: then what rose lies as the slots do."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "straight", self.slots == tuple(range(self.size)))
 
 
 def build(order: Iterable[Series], families: Sequence[Family]) -> Layout:
@@ -88,8 +89,16 @@ def build(order: Iterable[Series], families: Sequence[Family]) -> Layout:
             gauges.append((position, family.key, split, family.kind))
     histograms, size = _lay_histograms(bounds, scales, start=len(counters))
     slots = {position: _slot(what, counters, histograms) for position, what in rising.items()}
-    kept = {position: slot for position, slot in slots.items() if slot is not None}
-    return Layout(ordered, tuple(kept), tuple(kept.values()), size, counters, histograms, tuple(gauges))
+    kept = sorted((slot, position) for position, slot in slots.items() if slot is not None)
+    return Layout(
+        ordered,
+        tuple(position for _, position in kept),
+        tuple(slot for slot, _ in kept),
+        size,
+        counters,
+        histograms,
+        tuple(gauges),
+    )
 
 
 def _lay_histograms(

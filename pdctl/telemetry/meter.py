@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import sub
+from operator import add, sub
 
 from pdctl.telemetry.families import Family, Kind
 from pdctl.telemetry.histogram import Histogram, merge
@@ -56,8 +56,8 @@ class Tally:
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally | None:
     """What several targets did together: rates are added, histograms' events put together. None of none."""
-    if not tallies:
-        return None
+    if len(tallies) < 2:
+        return tallies[0] if tallies else None
     elapsed_s = max(tally.elapsed_s for tally in tallies)
     counters: dict[tuple[str, str], float] = {}
     histograms: dict[str, list[Histogram]] = {}
@@ -92,7 +92,7 @@ class Meter:
     )  # last values of series that are not shown now
     _last: list[float] = field(default_factory=list)
     _history: list[_Checkpoint] = field(default_factory=list)
-    _tallies: dict[float, Tally | None] = field(default_factory=dict)  # of the last scrape
+    _tallies: dict[float, Tally] = field(default_factory=dict)  # up to the last scrape, by the time they begin at
 
     def feed(self, at_s: float, scan: Scan) -> bool:
         """Take one scrape of `at_s`. False, and nothing is taken, where it was cut (a part of a scrape would look like
@@ -122,30 +122,14 @@ class Meter:
     def tally(self, window_s: float) -> Tally | None:
         """What rose in the last `window_s` seconds before the last scrape, or since the first one if that is later.
         None before the second scrape."""
-        if window_s in self._tallies:
-            return self._tallies[window_s]
-        self._tallies[window_s] = self._tally(window_s)
-        return self._tallies[window_s]
-
-    def _tally(self, window_s: float) -> Tally | None:
         layout = self._layout
         if layout is None or len(self._history) < 2:
             return None
         newest = self._history[-1]
         oldest = self._since(newest.at_s - window_s)
-        elapsed_s = newest.at_s - oldest.at_s
-        rose = list(map(sub, newest.sums, oldest.sums))
-        counters = {what: rose[slot] for what, slot in layout.counters.items()}
-        histograms = {
-            key: Histogram(
-                slots.bounds,
-                tuple(rose[slots.start : slots.total]),
-                rose[slots.total] * slots.scale,
-                rose[slots.count],
-            )
-            for key, slots in layout.histograms.items()
-        }
-        return Tally(elapsed_s, counters, histograms)
+        if oldest.at_s not in self._tallies:  # in the first minutes, long windows begin where shorter ones do
+            self._tallies[oldest.at_s] = _tally(layout, oldest, newest)
+        return self._tallies[oldest.at_s]
 
     def _since(self, at_s: float) -> _Checkpoint:
         """The checkpoint next to `at_s`, but never the newest."""
@@ -174,9 +158,13 @@ class Meter:
                 self.restarts += 1
             rose = [_rise(new, old) for new, old in zip(values, self._last, strict=True)]
             values = [new if math.isfinite(new) else old for new, old in zip(values, self._last, strict=True)]
-        sums = array("d", self._history[-1].sums if self._history else [0.0] * layout.size)
-        for slot, rise in zip(layout.slots, rose, strict=True):
-            sums[slot] += rise
+        before = self._history[-1].sums if self._history else array("d", bytes(8 * layout.size))
+        if layout.straight:
+            sums = array("d", map(add, before, rose))
+        else:
+            sums = array("d", before)
+            for slot, rise in zip(layout.slots, rose, strict=True):
+                sums[slot] += rise
         self._last = values
         self._history.append(_Checkpoint(at_s, sums))
         self._thin(at_s)
@@ -218,6 +206,18 @@ class Meter:
         while len(kept) > 2 and now_s - kept[1].at_s >= KEEP_S:
             del kept[0]
         self._history = kept
+
+
+def _tally(layout: Layout, oldest: _Checkpoint, newest: _Checkpoint) -> Tally:
+    rose = list(map(sub, newest.sums, oldest.sums))
+    counters = {what: rose[slot] for what, slot in layout.counters.items()}
+    histograms = {
+        key: Histogram(
+            slots.bounds, tuple(rose[slots.start : slots.total]), rose[slots.total] * slots.scale, rose[slots.count]
+        )
+        for key, slots in layout.histograms.items()
+    }
+    return Tally(newest.at_s - oldest.at_s, counters, histograms)
 
 
 def _named(series: Series) -> tuple[str, Labels]:

@@ -88,12 +88,15 @@ class NodeFeed:
         target.heads.extend(self._scanner.series(head) for head in heads)
 
     def _update(self, target: _Target, values: Mapping[str, str]) -> None:
+        heads, known, damaged = target.heads, target.values, target.damaged
         for number, text in values.items():
-            series = target.heads[int(number)]
+            series = heads[int(number)]
             if series is None:
                 continue
             try:
-                target.values[series] = float(text)
-                target.damaged.discard(number)
+                known[series] = float(text)
             except ValueError:
-                target.damaged.add(number)
+                damaged.add(number)
+            else:
+                if damaged:
+                    damaged.discard(number)
