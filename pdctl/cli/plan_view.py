@@ -16,6 +16,9 @@ _SIGNS = {
     ChangeKind.RESTART: "±",
     ChangeKind.STOP: "-",
     ChangeKind.FIX: "*",
+    ChangeKind.HOLD: "=",
+    ChangeKind.RELEASE: "+",
+    ChangeKind.DRAIN: "-",
 }
 
 

@@ -97,6 +97,11 @@ class HoldBook:
         if gone:
             await self._write()
 
+    async def forget(self) -> None:
+        """Begin a new record, with nothing held."""
+        self._holds.clear()
+        await self._write()
+
     async def _write(self) -> None:
         self._wanted += 1
         mine = self._wanted

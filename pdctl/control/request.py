@@ -28,6 +28,8 @@ class DrainRequest:
     """Take the selected slots out of service, and leave a hold on them that every command honours.
 
     `stop`: stop their engines too, once drained. `reason` and `until_s` (wall clock) are written on the hold.
+    `deadline_s`: the longest wait for what is in flight, in place of `budgets.drain`. `force` goes below a pool's
+    floor, never below one instance of a role, and takes the place of other operators' holds.
     """
 
     selectors: tuple[str, ...]
@@ -35,6 +37,7 @@ class DrainRequest:
     until_s: float | None = None
     stop: bool = False
     force: bool = False
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

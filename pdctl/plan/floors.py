@@ -31,7 +31,7 @@ class PoolDip:
 
 def pool_dips(deployment: Deployment, observed: Observed, plan: Plan) -> tuple[PoolDip, ...]:
     """The dip of every pool that the plan touches, in the inventory's order; pools that are no more come last."""
-    serving = _serving(deployment, observed)
+    serving = serving_pools(deployment, observed)
     wanted = {instance.name: instance.pool for instance in deployment.instances}
     fences = {step.subject for step in plan.steps if step.action is Action.FENCE}
     registers = {step.subject for step in plan.steps if step.action is Action.REGISTER}
@@ -60,7 +60,7 @@ def below_floor(dips: Iterable[PoolDip]) -> tuple[str, ...]:
     )
 
 
-def _serving(deployment: Deployment, observed: Observed) -> dict[str, str]:
+def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
     """Who serves now, with the pool that it was launched for; a member whose registrar is not heard counts, too."""
     members = observed.membership.members if observed.membership is not None else None
     followers = {part.name for instance in deployment.instances for part in instance.parts[1:]}

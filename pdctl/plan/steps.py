@@ -68,6 +68,9 @@ class ChangeKind(StrEnum):
     RESTART = "restart"
     STOP = "stop"
     FIX = "fix"
+    HOLD = "hold"
+    RELEASE = "release"
+    DRAIN = "drain"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class FakeLease:
     def __init__(self, world: World, wire: Wire) -> None:
         self.epoch = 0
         self.applied = world.applied
-        self.holds = HoldRecord(world.holds)
+        self.holds = HoldRecord(trouble=world.holds_trouble) if world.holds_trouble else HoldRecord(world.holds)
         self._world = world
         self._wire = wire
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -88,7 +88,7 @@ class FakeLease:
             raise LeaseHeld("the lease was lost while this run worked")
         slots = ",".join(hold.slot for hold in holds)
         async with self._wire.call(DEPLOYMENT.lease_node, f"holds {slots}", mutates=True):
-            self._world.holds = tuple(holds)
+            self._world.holds, self._world.holds_trouble = tuple(holds), ""
 
 
 class World:
@@ -102,6 +102,7 @@ class World:
         self.journal: list[Mapping[str, Any]] = []
         self.applied: Applied | None = None
         self.holds: tuple[Hold, ...] = ()
+        self.holds_trouble = ""  # why their record cannot be read
         self.lease: FakeLease | None = None
 
     @classmethod

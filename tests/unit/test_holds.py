@@ -13,12 +13,13 @@ from pdctl.control.cluster import Cluster
 from pdctl.control.history import record
 from pdctl.control.hold_record import HoldBook, HoldRecord, must_be_known, parse_holds, record_of
 from pdctl.control.lease import take_lease
-from pdctl.errors import PlanRefused
+from pdctl.errors import PlanRefused, Unreachable
 from pdctl.model.hold import Hold, HoldKind, Holds
 from pdctl.model.observed import Observed
 from pdctl.model.unit import UnitState
 from pdctl.plan.down import plan_down
-from pdctl.plan.steps import Plan
+from pdctl.plan.drain import Asked, plan_drain
+from pdctl.plan.steps import Action, Plan
 from pdctl.plan.up import plan_up
 from pdctl.ssh.local import LocalShell
 from tests.unit.deployments import r1_2p3d, wide_ep16
@@ -159,3 +160,56 @@ def test_down_stops_what_is_held_and_keeps_the_hold() -> None:
     assert steps_of(found, D2) == ["FENCE", "DRAIN", "STOP"]
     assert [left.text for left in found.held] == ["drained by ops@bastion: new fans; its hold stays"]
     assert plan_down(R1, held(Scene.converged(R1), DRAINED), only=frozenset({D1})).held == ()
+
+
+def asked(*slots: str, instances: tuple[str, ...], stop: bool = False, force: bool = False) -> Asked:
+    found = tuple(instance for instance in R1.instances if instance.name in instances)
+    return Asked(slots, found, replace(DRAINED, slot=""), stop=stop, overrides=force)
+
+
+@pytest.mark.parametrize(("stop", "steps"), [(False, ["FENCE", "DRAIN"]), (True, ["FENCE", "DRAIN", "STOP"])])
+def test_a_drain_holds_before_it_fences(stop: bool, steps: list[str]) -> None:
+    plan = plan_drain(R1, held(Scene.converged(R1)), asked(SLOT, instances=(D2,), stop=stop))
+    assert (steps_of(plan, SLOT), steps_of(plan, D2)) == (["HOLD"], steps)
+    assert next(step for step in plan.steps if step.action is Action.FENCE).needs == (f"hold:{SLOT}",)
+
+
+def test_what_is_drained_already_is_only_looked_at_again() -> None:
+    scene = Scene.converged(R1)
+    _unregistered(scene)
+    plan = plan_drain(R1, held(scene, DRAINED), asked(SLOT, instances=(D2,)))
+    assert (plan.converged, steps_of(plan, SLOT), steps_of(plan, D2)) == (True, [], ["FENCE", "DRAIN"])
+    scene.gone(D2)
+    assert plan_drain(R1, held(scene, DRAINED), asked(SLOT, instances=(D2,))).steps == ()
+
+
+def test_a_drain_below_a_floor_needs_force_and_says_so() -> None:
+    floors = {**R1.pools, "decode": replace(R1.pools["decode"], min_instances=3)}
+    deployment, seen = replace(R1, pools=floors), held(Scene.converged(R1))
+    with pytest.raises(PlanRefused, match="pool decode would be left with 2 of at least 3"):
+        plan_drain(deployment, seen, asked(SLOT, instances=(D2,)))
+    forced = plan_drain(deployment, seen, asked(SLOT, instances=(D2,), force=True))
+    assert "pool decode would be left with 2 of at least 3" in forced.warnings
+    with pytest.raises(PlanRefused, match="no decode instance would be left"):
+        plan_drain(deployment, seen, asked(SLOT, instances=(D1, D2, D3), force=True))
+
+
+def test_what_serves_nothing_may_be_held_whatever_the_floor() -> None:
+    plan = plan_drain(R1, held(Scene.nothing(R1)), asked(SLOT, instances=(P1, P2, D1, D2, D3)))
+    assert [step.action for step in plan.steps] == [Action.HOLD]
+
+
+def test_a_node_out_of_reach_is_held_and_fenced_and_never_called_drained() -> None:
+    scene = Scene.converged(R1)
+    node = R1.instance(D2).leader.node
+    scene.lose(node)
+    plan = plan_drain(R1, held(scene), asked(SLOT, instances=(D2,), stop=True))
+    assert (steps_of(plan, SLOT), steps_of(plan, D2)) == (["HOLD"], ["FENCE"])
+    assert [blocked.node for blocked in plan.blocked] == [node]
+
+
+def test_without_the_routers_node_nothing_can_be_fenced() -> None:
+    scene = Scene.converged(R1)
+    scene.lose(R1.router.node)
+    with pytest.raises(Unreachable, match="nothing can be taken from the router"):
+        plan_drain(R1, held(scene), asked(SLOT, instances=(D2,)))

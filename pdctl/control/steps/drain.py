@@ -71,7 +71,10 @@ async def drain(
     With `must` nothing stops it afterwards: what is not drained at the deadline is a failure then (InstanceError), and
     runs on. Without, the detail tells how many requests will be cut (`cut`, a lower bound) and which (`left`).
     """
-    endpoint = endpoint_of_running(ctx.observed.unit(step.subject))
+    unit = ctx.observed.unit(step.subject)
+    if unit is not None and unit.state is UnitState.UNKNOWN:
+        return _unknown(step, must)
+    endpoint = endpoint_of_running(unit)
     if endpoint is None:
         return {"drained": True, "cut": 0, "why": "not running"}
     clock, budgets = ctx.clock, ctx.deployment.budgets
@@ -93,6 +96,13 @@ async def drain(
             return wait.told(now_s, drained=False, cut=seen.requests, why=seen.words())
         ctx.progress(step, "settling" if seen.drained else seen.words())
         await clock.sleep(POLL_S)
+
+
+def _unknown(step: Step, must: bool) -> Mapping[str, Any]:
+    why = "its state could not be read, so what it has in flight is not known"
+    if must:
+        raise InstanceError(step.subject, why, hint="`pdctl status` says why; the same command waits again")
+    return {"drained": False, "cut": 0, "why": why}
 
 
 def _not_drained(step: Step, seen: InFlight, limit_s: float) -> InstanceError:

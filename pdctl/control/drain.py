@@ -1,0 +1,243 @@
+"""`drain` and `undrain`: take slots out of service under a hold that every command honours, and bring them back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from pdctl.control.base import BaseRecord
+from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
+from pdctl.control.expected_times import expected_times
+from pdctl.control.history import read_holds
+from pdctl.control.hold_record import must_be_known
+from pdctl.control.journal import Session
+from pdctl.control.lease import Applied, operator
+from pdctl.control.observe import observe
+from pdctl.control.opened import Opened
+from pdctl.control.proposal import Dip, Proposal
+from pdctl.control.request import DrainRequest, UndrainRequest
+from pdctl.control.run import Run
+from pdctl.control.steps.context import RunContext
+from pdctl.control.steps.drain import drain as drain_step
+from pdctl.control.steps.hold import put_hold, take_hold
+from pdctl.control.steps.restore import unfence
+from pdctl.control.up import UpOptions, decide, node_gate, refuse_fences, refuse_unsupported
+from pdctl.errors import UsageError
+from pdctl.inventory.select import Selection, select
+from pdctl.model.deployment import Budgets, Deployment
+from pdctl.model.hold import Hold, HoldKind
+from pdctl.model.observed import Observed, Trouble
+from pdctl.plan.drain import Asked, not_whole, plan_drain, take_back
+from pdctl.plan.floors import pool_dips
+from pdctl.plan.held import slots_of
+from pdctl.plan.steps import Action, Plan, Step
+from pdctl.plan.undrain import brought_back, plan_undrain, released, without
+
+
+async def propose_drain(opened: Opened, request: DrainRequest) -> Proposal:
+    """What `drain` would do now. Read-only. Raises as it would."""
+    asked = _asked(opened, request)
+    plan = refuse_fences(opened.deployment, plan_drain(opened.deployment, seen := await _seen(opened), asked))
+    return _proposal(opened.deployment, seen, plan, _drain_command(request))
+
+
+async def drain(opened: Opened, request: DrainRequest, session: Session) -> int:
+    """Hold the slots, fence what serves there and see it drained. Returns the exit code.
+
+    An interrupt takes back what is not drained by then. Raises PlanRefused for what a floor or a hold forbids.
+    """
+    deployment, asked = opened.deployment, _asked(opened, request)
+
+    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
+        return refuse_fences(deployment, plan_drain(deployment, observed, asked))
+
+    def own_steps(ctx: RunContext) -> Mapping[Action, Handler]:
+        waiting = partial(drain_step, ctx, deadline_s=request.deadline_s, must=not request.stop)
+        return {Action.HOLD: partial(put_hold, ctx, asked.hold_of), Action.DRAIN: waiting}
+
+    run = Run(
+        opened.cluster,
+        "drain",
+        make_plan,
+        session,
+        needs_secrets=False,
+        own_steps=own_steps,
+        afterwards=_Cancelled(deployment, session.interrupt).afterwards,
+    )
+    return await run.go()
+
+
+async def propose_undrain(opened: Opened, request: UndrainRequest) -> Proposal:
+    """What `undrain` would do now. Read-only. Raises as it would."""
+    slots = _whole(opened.deployment, select(opened.deployment, request.selectors))
+    seen = await _seen(opened)
+    plan = _plan_undrain(opened.deployment, slots, seen, None, {})
+    return _proposal(opened.deployment, seen, plan, ("pdctl", "undrain", *request.selectors))
+
+
+async def undrain(opened: Opened, request: UndrainRequest, session: Session) -> int:
+    """Take the holds on the slots away, and bring back what they held. Returns the exit code.
+
+    What runs there is proven and registered; what does not is started, as by `up`. Where the cluster is down only the
+    holds go.
+    """
+    deployment = opened.deployment
+    refuse_unsupported(deployment)
+    slots = _whole(deployment, select(deployment, request.selectors))
+
+    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
+        return _plan_undrain(deployment, slots, observed, applied, refused)
+
+    run = Run(
+        opened.cluster,
+        "undrain",
+        make_plan,
+        session,
+        base=BaseRecord.of(deployment),
+        gate=node_gate(opened),
+        own_steps=lambda ctx: {Action.RELEASE: partial(take_hold, ctx)},
+        afterwards=_gone_on(session.interrupt),
+    )
+    return await run.go()
+
+
+async def forget_holds(opened: Opened, session: Session) -> int:
+    """Begin a new record of holds, whatever the old one says or does not: the remedy for one that is damaged."""
+    node = opened.deployment.lease_node
+    step = Step(Action.RELEASE, "all", node, "the record of holds begins anew")
+
+    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
+        return Plan("undrain", (), (step,))
+
+    async def forget(ctx: RunContext, step: Step) -> Mapping[str, Any]:
+        await ctx.holds.forget()
+        return {"forgotten": sorted(ctx.observed.holds.standing)}
+
+    run = Run(
+        opened.cluster,
+        "undrain",
+        make_plan,
+        session,
+        needs_secrets=False,
+        honours_holds=False,
+        own_steps=lambda ctx: {Action.RELEASE: partial(forget, ctx)},
+        afterwards=_forgotten,
+    )
+    return await run.go()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """What follows a drain that was interrupted: what is not drained is put back as it was."""
+
+    deployment: Deployment
+    interrupt: Interrupt
+    slots: Mapping[str, tuple[str, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        slots = {instance.name: slots_of(instance) for instance in self.deployment.instances}
+        object.__setattr__(self, "slots", slots)
+
+    async def afterwards(self, ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
+        if not self.interrupt.asked.is_set():
+            return "nothing to do: it is out of service and drained" if plan.converged and not tally.exit_codes else ""
+        done = [name for name, end in tally.ends.items() if end is End.DONE]
+        back = take_back(plan, done, self.slots, self.deployment.lease_node)
+        if not back.steps:
+            return ""
+        handlers: Mapping[Action, Handler] = {
+            Action.RELEASE: partial(take_hold, ctx, before=ctx.observed.holds.standing),
+            Action.UNFENCE: partial(unfence, ctx),
+        }
+        undoing = Interrupt()
+        undoing.insisted = self.interrupt.insisted
+        undone = await execute(back, handlers, emit, ctx.clock, undoing)
+        who = ", ".join(sorted({step.subject for step in back.steps if step.action is Action.RELEASE})) or "all"
+        if undone.count(End.DONE) < len(back.steps):
+            return f"{self.interrupt.reason}; not all of it could be taken back: `pdctl undrain` does that for {who}"
+        return f"{self.interrupt.reason}; taken back: {who} as before"
+
+
+def _gone_on(interrupt: Interrupt) -> Callable[[RunContext, Plan, Tally, Emit], Awaitable[str]]:
+    async def afterwards(ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
+        return f"{interrupt.reason}; what is released stays so: `pdctl up` goes on" if interrupt.asked.is_set() else ""
+
+    return afterwards
+
+
+async def _forgotten(ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
+    return "" if tally.exit_codes else "nothing is held any more; `pdctl up` brings back what was"
+
+
+def _plan_undrain(
+    deployment: Deployment,
+    slots: tuple[str, ...],
+    observed: Observed,
+    applied: Applied | None,
+    refused: Mapping[str, Trouble],
+) -> Plan:
+    held = released(observed, slots)
+    names = brought_back(deployment, observed, held)
+    back = None
+    if names:
+        back = decide(deployment, UpOptions(only=names), without(observed, held), applied, refused).plan
+    return plan_undrain(deployment, observed, held, back)
+
+
+def _asked(opened: Opened, request: DrainRequest) -> Asked:
+    """Raises UsageError for a deadline that nothing can keep, or half a slot."""
+    deployment = opened.deployment
+    _nests(deployment.budgets, request)
+    chosen = select(deployment, request.selectors)
+    now_s = opened.cluster.clock.time()
+    hold = Hold("", HoldKind.DRAINED, operator(), request.reason, now_s, request.until_s)
+    return Asked(_whole(deployment, chosen), chosen.instances, hold, stop=request.stop, overrides=request.force)
+
+
+def _whole(deployment: Deployment, chosen: Selection) -> tuple[str, ...]:
+    slots = tuple(slot.id for slot in chosen.slots)
+    apart = not_whole(chosen.instances, slots)
+    if apart:
+        raise UsageError(
+            f"{apart[0]} is only a part of its slot, and a hold is on whole slots",
+            hint=f"name the slot: {slots_of(deployment.instance(apart[0]))[0]}",
+        )
+    return slots
+
+
+def _nests(budgets: Budgets, request: DrainRequest) -> None:
+    if request.deadline_s is None:
+        return
+    inner, name = (budgets.stop_s, "budgets.stop") if request.stop else (budgets.settle_s, "budgets.settle")
+    if request.deadline_s <= inner:
+        raise UsageError(
+            f"a deadline of {request.deadline_s:g} s ends before {name} ({inner:g} s) can",
+            hint="budgets nest: settle < shutdown < stop < drain",
+        )
+
+
+async def _seen(opened: Opened) -> Observed:
+    observed, holds = await asyncio.gather(observe(opened.cluster), read_holds(opened.cluster))
+    must_be_known(holds)
+    return replace(observed, holds=holds)
+
+
+def _proposal(deployment: Deployment, seen: Observed, plan: Plan, command: tuple[str, ...]) -> Proposal:
+    found = pool_dips(deployment, seen, plan)
+    dips = tuple(Dip(each.pool, each.before, each.least, each.after, each.floor) for each in found)
+    return Proposal(plan, command, dips, expected_times(deployment, plan), plan.warnings)
+
+
+def _drain_command(request: DrainRequest) -> tuple[str, ...]:
+    flags = [("--stop", request.stop), ("--force", request.force)]
+    named = [("--reason", request.reason), ("--deadline", f"{request.deadline_s:g}s" if request.deadline_s else "")]
+    return (
+        "pdctl",
+        "drain",
+        *request.selectors,
+        *(flag for flag, given in flags if given),
+        *(word for name, value in named if value for word in (name, value)),
+    )

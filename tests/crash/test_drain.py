@@ -1,0 +1,283 @@
+"""`drain` and `undrain`, lost at every call and cancelled at every event: what is held stays held, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pdctl.control.drain import drain, forget_holds, undrain
+from pdctl.control.journal import Session
+from pdctl.control.opened import Opened
+from pdctl.control.request import DrainRequest, UndrainRequest
+from pdctl.model.events import Event, StepDone, Warned
+from pdctl.model.hold import HoldKind
+from pdctl.model.unit import UnitState
+from tests.crash import scenario, virtual_time
+from tests.crash.test_crash_points import KILLS, LOSSES
+from tests.crash.wire import Fault, Wire
+from tests.crash.world import UseCase, World
+
+NAME, SLOT = "n4.main.0", "n4.main"
+REST = scenario.ENGINES - {NAME}
+
+
+async def take_out(opened: Opened, session: Session, *, stop: bool = False) -> int:
+    return await drain(opened, DrainRequest((SLOT,), reason="new fans", stop=stop), session)
+
+
+async def stop_it(opened: Opened, session: Session) -> int:
+    return await take_out(opened, session, stop=True)
+
+
+async def bring_back(opened: Opened, session: Session) -> int:
+    return await undrain(opened, UndrainRequest((SLOT,)), session)
+
+
+COMMANDS: dict[str, tuple[tuple[UseCase, ...], UseCase]] = {
+    "drain": ((scenario.bring_up,), take_out),
+    "drain and stop": ((scenario.bring_up,), stop_it),
+    "undrain": ((scenario.bring_up, take_out), bring_back),
+    "undrain what was stopped": ((scenario.bring_up, stop_it), bring_back),
+}
+
+
+@pytest.fixture(autouse=True)
+def _state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def unit_of(world: World, name: str = NAME) -> UnitState | None:
+    found = [unit for node in world.nodes.values() for unit in node.units.values() if unit.labels.instance == name]
+    return found[0].state if found else None
+
+
+def held(world: World) -> list[tuple[str, HoldKind, str]]:
+    return [(hold.slot, hold.kind, hold.reason) for hold in world.holds]
+
+
+def assert_out(world: World, *, runs: bool = True) -> None:
+    """It is held, the router cannot pick it, everybody else serves."""
+    assert held(world) == [(SLOT, HoldKind.DRAINED, "new fans")]
+    assert unit_of(world) is (UnitState.RUNNING if runs else None)
+    assert set(world.routing.members) == REST
+    assert {unit.labels.instance for unit in world.routing.pickable().values() if unit is not None} == REST
+
+
+async def played(world: World, name: str, wire: Wire | None = None) -> tuple[int | None, list[str]]:
+    before, command = COMMANDS[name]
+    for earlier in before:
+        assert (await world.command(earlier)).code == 0
+    result = await world.command(command, wire)
+    return result.code, result.failures
+
+
+@pytest.mark.parametrize("name", ["drain", "drain and stop"])
+def test_what_is_drained_is_held_and_left_alone_until_it_is_undrained(name: str) -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            assert await played(world, name) == (0, [])
+            runs = name == "drain"
+            assert_out(world, runs=runs)
+            up = await world.command(scenario.bring_up)
+            assert (up.code, up.mutations) == (0, [])
+            again = await world.command(COMMANDS[name][1])
+            assert (again.code, [call for call in again.mutations if "members" not in call]) == (0, [])
+            assert_out(world, runs=runs)
+            assert (await world.command(bring_back)).code == 0
+            assert held(world) == []
+            scenario.assert_serves(world)
+            scenario.assert_nothing_wrong(world)
+
+    virtual_time.run(story())
+
+
+def test_a_fresh_up_after_down_leaves_it_out() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            await played(world, "drain")
+            assert (await world.command(scenario.take_down)).code == 0
+            assert held(world) == [(SLOT, HoldKind.DRAINED, "new fans")]
+            assert (await world.command(scenario.bring_up)).code == 0
+            assert_out(world, runs=False)
+
+    virtual_time.run(story())
+
+
+def test_undrain_of_a_cluster_that_is_down_starts_nothing() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            await played(world, "drain")
+            assert (await world.command(scenario.take_down)).code == 0
+            started = len(world.history.starts)
+            assert (await world.command(bring_back)).code == 0
+            assert (held(world), len(world.history.starts)) == ([], started)
+
+    virtual_time.run(story())
+
+
+Rerun = Callable[[World, str], Awaitable[None]]
+
+
+async def _then_again(world: World, name: str) -> None:
+    """The same command from another machine, then `up`."""
+    rerun = await world.command(COMMANDS[name][1])
+    assert (rerun.code, rerun.failures) == (0, []), rerun.trouble
+    up = await world.command(scenario.bring_up)
+    assert (up.code, up.failures) == (0, []), up.trouble
+    if name.startswith("drain"):
+        assert_out(world, runs=name == "drain")
+        assert (await world.command(bring_back)).code == 0
+    scenario.assert_serves(world)
+
+
+async def _then_up(world: World, name: str) -> None:
+    """`up` from another machine: what is held is left as it is, whoever was at it."""
+    before, was_held = unit_of(world), bool(held(world))
+    up = await world.command(scenario.bring_up)
+    assert (up.code, up.failures) == (0, []), up.trouble
+    assert bool(held(world)) == was_held, "up neither takes a hold away nor sets one"
+    if was_held:
+        assert unit_of(world) is before
+    else:
+        scenario.assert_serves(world)
+    assert (await world.command(bring_back)).code == 0
+    assert (await world.command(scenario.bring_up)).code == 0
+    scenario.assert_serves(world)
+
+
+@pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("name", list(COMMANDS))
+@pytest.mark.parametrize("rerun", [_then_again, _then_up], ids=["then again", "then up"])
+def test_lost_at_any_call(name: str, fault: Fault, rerun: Rerun) -> None:
+    async def clean() -> list[bool]:
+        async with World.alive() as world:
+            wire = Wire()
+            await played(world, name, wire)
+            return [call.mutates for call in wire.calls]
+
+    async def story(at: int) -> None:
+        async with World.alive() as world:
+            code, _ = await played(world, name, Wire(at, fault))
+            assert (code is None) == (fault in KILLS)
+            await rerun(world, name)
+            scenario.assert_nothing_wrong(world)
+
+    failed = []
+    for at, mutates in enumerate(virtual_time.run(clean())):
+        if mutates:
+            try:
+                virtual_time.run(story(at))
+            except AssertionError as error:
+                failed.append(f"call {at}: {error}")
+    assert not failed, "\n".join(failed)
+
+
+def asking_at(act: UseCase, number: int, seen: list[Event]) -> UseCase:
+    """The same command with one signal at its event of that number (-1: none)."""
+
+    async def asks(opened: Opened, session: Session) -> int:
+        def sink(event: Event) -> None:
+            seen.append(event)
+            if len(seen) - 1 == number:
+                session.interrupt.ask()
+            session.sink(event)
+
+        return await act(opened, Session(sink, session.interrupt, session.run))
+
+    return asks
+
+
+async def _cancelled(number: int) -> tuple[list[Event], bool]:
+    """The events of a drain that gets a signal at one of them, and whether it had drained by then."""
+    async with World.alive() as world:
+        assert (await world.command(scenario.bring_up)).code == 0
+        seen: list[Event] = []
+        code = (await world.command(asking_at(take_out, number, seen))).code
+        drained = any(isinstance(event, StepDone) and event.action == "drain" for event in seen)
+        assert code == (0 if number < 0 else 130)
+        if drained:
+            assert_out(world)
+        else:
+            assert held(world) == []
+            scenario.assert_serves(world)
+            up = await world.command(scenario.bring_up)
+            assert (up.code, up.mutations) == (0, [])
+        scenario.assert_nothing_wrong(world)
+        return seen, drained
+
+
+def test_a_drain_that_is_cancelled_before_it_is_drained_leaves_everything_as_it_was() -> None:
+    whole, drained = virtual_time.run(_cancelled(-1))
+    assert drained
+    ends = [virtual_time.run(_cancelled(number))[1] for number in range(len(whole) - 1)]
+    assert ends.count(False) >= 5, "the signal came before it was drained"
+
+
+def test_no_role_is_left_without_an_instance() -> None:
+    async def refused(selectors: tuple[str, ...], *, force: bool) -> str:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            act: UseCase = partial(_drain_all, selectors, force)
+            result = await world.command(act)
+            assert (result.code == 0) == (result.mutations != [])
+            if result.code:
+                assert held(world) == []
+                scenario.assert_serves(world)
+            return result.trouble
+
+    for force in (False, True):
+        assert "no prefill instance would be left" in virtual_time.run(refused(("@prefill",), force=force))
+    assert virtual_time.run(refused(("n3", "n4"), force=False)) == ""
+
+
+async def _drain_all(selectors: tuple[str, ...], force: bool, opened: Opened, session: Session) -> int:
+    return await drain(opened, DrainRequest(selectors, force=force), session)
+
+
+def test_a_hold_of_somebody_else_is_not_overridden_unawares(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            await played(world, "drain")
+            monkeypatch.setattr("pdctl.control.drain.operator", lambda: "somebody@else")
+            result = await world.command(take_out)
+            assert result.code == 1
+            assert "drained by" in result.trouble and "new fans" in result.trouble
+            assert (await world.command(partial(_drain_all, (SLOT,), True))).code == 0
+            assert [hold.by for hold in world.holds] == ["somebody@else"]
+
+    virtual_time.run(story())
+
+
+def test_where_holds_are_not_known_nothing_goes_on_that_would_have_to_know() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            world.holds_trouble = "their record on the lease node is damaged"
+            for act in (scenario.bring_up, scenario.relaunch, take_out, bring_back):
+                result = await world.command(act)
+                assert (result.code, result.mutations) == (1, [])
+                assert "not known" in result.trouble
+            assert (await world.command(forget_holds)).code == 0
+            scenario.assert_serves(world)
+            assert (await world.command(take_out)).code == 0
+            world.holds_trouble = "their record on the lease node is damaged"
+            assert (await world.command(scenario.take_down)).code == 0
+
+    virtual_time.run(story())
+
+
+def test_who_drains_the_routers_node_is_told_what_lives_there() -> None:
+    async def story() -> list[str]:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            seen: list[Event] = []
+            act: UseCase = partial(_drain_all, ("n1",), False)
+            assert (await world.command(asking_at(act, -1, seen))).code == 0
+            return [event.text for event in seen if isinstance(event, Warned)]
+
+    warnings = virtual_time.run(story())
+    assert any("the router lives on n1" in text and "pdctl router move" in text for text in warnings)
+    assert any("n1 is the lease node" in text for text in warnings)
