@@ -1,4 +1,5 @@
-"""The one registry of what a key does: bindings, footer, help, palette, `:` commands, refusals and CLI twins come from it.
+"""The one registry of what a key does: bindings, footer, help, palette, commands, refusals, CLI twins come from it.
+
 Pure: no textual here, so that `pdctl keys` prints it cheaply. An action `x` is handled by the method `action_x` of the
 screen it belongs to, or else of the app.
 """
@@ -48,6 +49,7 @@ class Action:
 TABLES: Final = frozenset({"nodes", "health", "activity"})
 NODES: Final = frozenset({"nodes", "node"})
 LOGS: Final = frozenset({"logs"})
+PLAN: Final = frozenset({"plan"})
 
 _GO: Final = tuple(
     Action(f"go_{view.id}", view.title, (view.key,), view.about, twin=view.twin, words=(view.id, *view.words))
@@ -109,7 +111,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
         twin="pdctl logs -f {subject}",
         footer=True,
     ),
-    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES),
+    Action(
+        "level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"run", "activity"}
+    ),
     Action(
         "filter",
         "Filter",
@@ -121,8 +125,42 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("sort_next", "Sort", ("s",), "sort by the next column", scope=TABLES, footer=True),
     Action("sort_reverse", "Reverse", ("S",), "turn the order round", scope=TABLES),
     Action("rows", "Rows", ("v",), "rows are nodes, slots or instances", scope=frozenset({"nodes"}), footer=True),
+    Action(
+        "cancel",
+        "Cancel",
+        ("x", "escape"),
+        "leave the plan; of a run under way, ask whether to cancel it",
+        scope=PLAN,
+        footer=True,
+    ),
+    Action("background", "Leave", ("b",), "leave this screen; a run goes on", scope=PLAN, footer=True),
+    Action("log_follow", "Follow", ("f",), "show the newest lines as they come, or stay", scope=LOGS, footer=True),
+    Action(
+        "log_search",
+        "Search",
+        ("slash",),
+        "look for text; capitals matter where some are typed",
+        scope=LOGS,
+        footer=True,
+    ),
+    Action("log_next", "Next", ("n",), "the next line that matches", scope=LOGS, footer=True),
+    Action("log_previous", "Previous", ("N",), "the match before", scope=LOGS),
+    Action(
+        "log_level", "Level", ("e",), "hide lines below a level: all, info, warning, error", scope=LOGS, footer=True
+    ),
+    Action("log_wrap", "Wrap", ("W",), "long lines go on in the next row, or are cut", scope=LOGS),
+    Action("log_copy", "Copy", ("c",), "copy the line, or those selected with shift and arrows", scope=LOGS),
+    Action("log_units", "Units", ("i",), "choose whose logs are shown", scope=LOGS, footer=True),
     Action("window", "Window", ("w",), "take figures over 10, 60 or 300 seconds", words=("window",)),
     Action("pause", "Freeze", ("space",), "freeze what is shown; a recording pauses", words=("pause",)),
+    Action("step_back", "Back", ("left_square_bracket",), "one snapshot back, and stand still"),
+    Action("step_on", "On", ("right_square_bracket",), "one snapshot on, and stand still"),
+    Action("minute_back", "Minute back", ("left_curly_bracket",), "a minute back"),
+    Action("minute_on", "Minute on", ("right_curly_bracket",), "a minute on"),
+    Action("play_slower", "Play slower", ("less_than_sign",), "play a recording slower"),
+    Action("play_faster", "Play faster", ("greater_than_sign",), "play a recording faster"),
+    Action("seek", "Seek", (), "go to a time: `:seek 03:14`, `:seek -90s`, `:seek +5m`", words=("seek",)),
+    Action("show_run", "Run", ("R",), "show the run under way, or the last one", words=("run",)),
     Action("slower", "Slower", ("minus",), "look at the cluster less often"),
     Action("faster", "Faster", ("plus", "equals_sign"), "look at the cluster more often"),
     Action("copy_command", "Copy", ("y",), "copy the command that shows or does the same", words=("copy",)),

@@ -13,16 +13,20 @@ from importlib import import_module
 from typing import ClassVar
 
 from textual import events, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
 from pdctl.errors import PdctlError
 from pdctl.model.snapshot import Snapshot
 from pdctl.tui.actions import Action, Danger, action, actions_on, everywhere, twin, with_keys
+from pdctl.tui.commands import parse_command, words
+from pdctl.tui.history import History
 from pdctl.tui.messages import FeedEnded, SnapshotReady
 from pdctl.tui.palette import Palette, palette
 from pdctl.tui.ports import Feed, Operations
+from pdctl.tui.run_keys import RunKeys
+from pdctl.tui.runs import Runs
 from pdctl.tui.screens.base import ViewScreen, bindings
 from pdctl.tui.settings import INTERVALS_S, Settings
 from pdctl.tui.themes import THEMES
@@ -30,7 +34,7 @@ from pdctl.tui.views import VIEWS, View
 from pdctl.tui.widgets.bars import Heading
 
 
-class PdctlApp(App[int]):
+class PdctlApp(RunKeys):
     """pdctl's terminal. `wall` gives Unix seconds; `feed`, `operations` and `settings` come from the CLI or a test."""
 
     TITLE = "pdctl"
@@ -50,6 +54,9 @@ class PdctlApp(App[int]):
         self.latest: Snapshot | None = None
         self.trouble = ""
         self.window_s = 10
+        self.history = History()
+        self.runs = Runs(operations, ended_now=self.say_end)
+        self.runs.listen(self._redraw)
         self._frozen: Snapshot | None = None
         self._mark = ""
         self._look: Palette | None = None
@@ -76,9 +83,8 @@ class PdctlApp(App[int]):
         shown = self.shown
         age_s = max(0.0, self.wall() - shown.taken_s) if shown is not None else None
         cluster = shown.cluster if shown is not None else self.operations.deployment.cluster
-        return Heading(
-            cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, self._mark
-        )
+        mark = "  ".join(text for text in (self.run_mark(), self.time_mark(), self._mark) if text)
+        return Heading(cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, mark)
 
     def mark(self, text: str) -> None:
         """What a recording adds to the first line: "" or its place, as text."""
@@ -126,6 +132,8 @@ class PdctlApp(App[int]):
 
     def on_snapshot_ready(self, message: SnapshotReady) -> None:
         self.latest = message.snapshot
+        if self.feed.transport is None or not self.feed.transport.live or not self.looks_back:
+            self.history.add(message.snapshot)  # what a live cluster was some time ago is in it already
         self.trouble = ""
         self._hand_on()
 
@@ -257,13 +265,31 @@ class PdctlApp(App[int]):
         screen = self.screen
         await self.run_action(item.id, default_namespace=screen if hasattr(screen, f"action_{item.id}") else self)
 
+    def action_command(self) -> None:
+        """Ask for a command."""
+        if isinstance(self.screen, ViewScreen):
+            self.screen.prompt.ask("command", words=words(actions_on(self.screen.VIEW)), hint="a view or an action")
+
+    async def run_command(self, text: str) -> None:
+        """Do what was typed after `:`; the rest of the line filters the view that it leads to."""
+        screen = self.screen
+        found = parse_command(text, actions_on(screen.VIEW if isinstance(screen, ViewScreen) else ""))
+        if isinstance(found, str):
+            if isinstance(screen, ViewScreen):
+                screen.complain(found)
+            return
+        if found.action.id == "seek" and found.rest:
+            if isinstance(screen, ViewScreen):
+                screen.complain(self.seek(found.rest))
+            return
+        await self.run_registered(found.action)
+        if found.rest and isinstance(self.screen, ViewScreen):
+            self.screen.complain(self.screen.apply_filter(found.rest))
+
     def action_help(self) -> None:
         from pdctl.tui.screens.help import HelpScreen
 
         self.push_screen(HelpScreen(self.screen.VIEW if isinstance(self.screen, ViewScreen) else ""))
-
-    async def action_quit(self) -> None:
-        self.exit(0)
 
     # --- what rows lead to
 

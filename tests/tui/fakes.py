@@ -15,7 +15,7 @@ from pdctl.health.report import Report
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import Event
 from pdctl.model.observed import Trouble
-from pdctl.model.snapshot import Snapshot
+from pdctl.model.snapshot import PairFigures, Snapshot
 from pdctl.plan.steps import Plan
 from pdctl.supervisors.ports import LogLine
 from pdctl.tui.app import PdctlApp
@@ -23,6 +23,9 @@ from pdctl.tui.ports import Activity, Transport
 from pdctl.tui.settings import Settings
 from tests.tui.fleet import START_S
 from tests.unit.deployments import mori_1p1d
+
+
+TAKEN_S = 5.0
 
 
 class FakeFeed:
@@ -38,18 +41,21 @@ class FakeFeed:
 
     async def push(self, snapshot: Snapshot) -> None:
         """One tick. Returns when the app has taken it."""
-        self._queue.put_nowait(snapshot)
-        await self._queue.join()
+        await self._put(snapshot)
 
     async def fail(self, error: PdctlError) -> None:
         """The feed breaks with this."""
-        self._queue.put_nowait(error)
-        await self._queue.join()
+        await self._put(error)
 
     async def end(self) -> None:
         """Nothing more comes."""
-        self._queue.put_nowait(None)
-        await self._queue.join()
+        await self._put(None)
+
+    async def _put(self, item: Snapshot | PdctlError | None) -> None:
+        """An app that broke takes nothing, and says why when its test ends."""
+        self._queue.put_nowait(item)
+        async with asyncio.timeout(TAKEN_S):
+            await self._queue.join()
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         while True:
@@ -77,6 +83,8 @@ class FakeOperations:
     refusal: PdctlError | None = None
     doing: Doing = lambda request, sink, interrupt: 0
     lines: Sequence[tuple[str, LogLine | Trouble]] = ()
+    report: Report | None = None  # what `health` answers; None: all is well
+    pairs: tuple[PairFigures, ...] = ()  # what `canary` answers
     journal: Activity = field(default_factory=lambda: Activity(()))
     asked: list[tuple[str, object]] = field(default_factory=list)
     hang: asyncio.Event | None = None  # every call waits for it
@@ -116,7 +124,16 @@ class FakeOperations:
     async def health(self) -> Report:
         self.asked.append(("health", None))
         await self._maybe_hang()
-        return Report((), (), tuple(self.deployment.nodes))
+        if self.refusal is not None:
+            raise self.refusal
+        return self.report if self.report is not None else Report((), (), tuple(self.deployment.nodes))
+
+    async def canary(self, rounds: int) -> tuple[PairFigures, ...]:
+        self.asked.append(("canary", rounds))
+        await self._maybe_hang()
+        if self.refusal is not None:
+            raise self.refusal
+        return self.pairs
 
 
 STILL = Settings(timers=False)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
+from textual.strip import Strip
+from textual.widgets import Static
 
 from pdctl.model.snapshot import Snapshot
 from pdctl.tui.actions import actions_on, own_actions
 from pdctl.tui.palette import Palette
+from pdctl.tui.replay_line import replay_line
 from pdctl.tui.views import VIEWS
 from pdctl.tui.widgets.bars import FooterItem, Line, footer_line, heading_line, tabs_line
+from pdctl.tui.widgets.canvas import ink_styles, inked_strip
+from pdctl.tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
     from pdctl.tui.app import PdctlApp
+
+MIN_WIDTH: Final = 78
+MIN_HEIGHT: Final = 20
+"""Screens are made for 80x24 and more; a line less, for the status line of tmux, is no reason to refuse."""
 
 
 def bindings(actions: Any) -> list[BindingType]:
@@ -37,8 +46,11 @@ class ViewScreen(Screen[None]):
 
     VIEW: ClassVar[str] = ""
     DEFAULT_CSS = """
-    ViewScreen { layout: vertical; }
+    ViewScreen { layout: vertical; overflow: hidden; }
     ViewScreen > #body { height: 1fr; width: 1fr; }
+    ViewScreen > #too-small { display: none; height: 1fr; content-align: center middle; }
+    ViewScreen.too-small > #body { display: none; }
+    ViewScreen.too-small > #too-small { display: block; }
     """
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -51,8 +63,13 @@ class ViewScreen(Screen[None]):
         self.seen: Snapshot | None = None
         app = self.pdctl
         self._heading = Line(lambda look, width: heading_line(app.heading(), look, width), lambda: app.look)
-        self._tabs = Line(lambda look, width: tabs_line(self.tab, look, width), lambda: app.look)
+        self._tabs = Line(lambda look, width: tabs_line(self.tab, self._chip(), look, width), lambda: app.look)
+        self._time = Line(lambda look, width: _time_line(app, look, width), lambda: app.look)
+        self._time.display = False
         self._footer = Line(lambda look, width: footer_line(tuple(self.hints()), look, width), lambda: app.look)
+
+        self.prompt = Prompt()
+        self.complaint = ""
 
     @property
     def pdctl(self) -> PdctlApp:
@@ -72,8 +89,11 @@ class ViewScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._heading
         yield self._tabs
+        yield self._time
         with Container(id="body"):
             yield from self.body()
+        yield Static("", id="too-small")
+        yield self.prompt
         yield self._footer
 
     def body(self) -> ComposeResult:
@@ -87,6 +107,14 @@ class ViewScreen(Screen[None]):
         """What is selected, as a selector of the CLI; "" where nothing is."""
         return ""
 
+    def chip(self) -> str:
+        """What stands at the right of the tabs: a filter, a count."""
+        return ""
+
+    def apply_filter(self, text: str) -> str:
+        """Show only what matches; returns what is wrong with the text, "" if nothing is."""
+        return "" if not text else "there is nothing to filter here"
+
     def selectors(self) -> tuple[str, ...]:
         """The selected slots as selectors, for a change."""
         return (self.subject(),) if self.subject() else ()
@@ -96,11 +124,15 @@ class ViewScreen(Screen[None]):
         if snapshot is not None and snapshot is not self.seen:
             self.seen = snapshot
             self.show(snapshot)
+        if self._time.display is not self.pdctl.looks_back:
+            self.redraw()
+        self._time.again()
         self._heading.again()
 
     def redraw(self) -> None:
         """Look, read-only state or selection changed: the lines around may say something else."""
-        for line in (self._heading, self._tabs, self._footer):
+        self._time.display = self.pdctl.looks_back
+        for line in (self._heading, self._tabs, self._time, self._footer):
             line.again()
 
     def hints(self) -> Iterator[FooterItem]:
@@ -120,4 +152,47 @@ class ViewScreen(Screen[None]):
         self.redraw()
 
     def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        small = width < MIN_WIDTH or height < MIN_HEIGHT
+        self.set_class(small, "too-small")
+        if small:
+            text = f"Terminal too small: {width}x{height}, pdctl needs {MIN_WIDTH}x{MIN_HEIGHT}"
+            self.query_one("#too-small", Static).update(text)
         self.redraw()
+
+    # --- what is typed
+
+    def _chip(self) -> tuple[str, bool]:
+        """The chip, or what is wrong with what was typed, and whether it is wrong."""
+        return (self.complaint, True) if self.complaint else (self.chip(), False)
+
+    def complain(self, text: str) -> None:
+        """Say what is wrong with what was typed, until it is right or gone."""
+        self.complaint = text
+        self.redraw()
+
+    def on_prompt_typed(self, message: Prompt.Typed) -> None:
+        message.stop()
+        if message.kind == "filter":
+            self.complain(self.apply_filter(message.text))
+
+    def on_prompt_done(self, message: Prompt.Done) -> None:
+        message.stop()
+        if message.kind == "filter":
+            self.complain(self.apply_filter(message.text))
+        elif message.kind == "command":
+            self.complain("")
+            self.run_worker(self.pdctl.run_command(message.text), group="command", exclusive=True, exit_on_error=False)
+
+    def on_prompt_left(self, message: Prompt.Left) -> None:
+        message.stop()
+        if message.kind == "filter":
+            self.apply_filter(message.text)
+        self.complain("")
+
+
+def _time_line(app: PdctlApp, look: Palette, width: int) -> Strip:
+    """Where a recording stands, or how far back it was gone; there only while that is so."""
+    transport = app.feed.transport
+    line = () if transport is None else replay_line(transport, width)
+    return inked_strip(line, look, ink_styles(look), width)

@@ -18,6 +18,7 @@ from pdctl.text.escape import one_line
 from pdctl.tui.actions import Action, shown_key
 from pdctl.tui.levels import Level
 from pdctl.tui.palette import Palette
+from pdctl.tui.strips import fitted
 from pdctl.tui.views import VIEWS
 
 STALE_TICKS = 3.0
@@ -90,14 +91,19 @@ def _alerts(snapshot: Snapshot | None, palette: Palette) -> Piece:
     return text, _onto(palette.level(level), palette.bar)
 
 
-def tabs_line(current: str, palette: Palette, width: int) -> Strip:
-    """The views and their keys; the current one stands out by more than colour."""
+def tabs_line(current: str, chip: tuple[str, bool], palette: Palette, width: int) -> Strip:
+    """The views and their keys; the current one stands out by more than colour. `chip`: what the view adds at the
+    right, and whether it is a complaint, which may cover the tabs."""
     pieces: list[Piece] = [(" ", palette.base)]
     for view in VIEWS:
         here = view.id == current
         key, style = (palette.title, palette.title + _REVERSE) if here else (palette.dim, palette.base)
         pieces += [(f"{view.key} ", key), (f" {view.title} " if here else view.title, style), ("  ", palette.base)]
-    return _between(pieces, [], palette.base, width)
+    text, wrong = chip
+    style = palette.level(Level.BAD) if wrong else palette.dim
+    room = width if wrong else width - sum(cell_len(piece) for piece, _ in pieces)
+    right = [(f"{fitted(text, min(cell_len(text), room - 1))} ", style)] if text and room > 8 else []
+    return _between(pieces, right, palette.base, width)
 
 
 def footer_line(items: Sequence[FooterItem], palette: Palette, width: int) -> Strip:
