@@ -23,9 +23,11 @@ from pdctl.model.events import (
     StepStarted,
     Warned,
 )
+from pdctl.model.keeper_events import KeeperEvent
 from pdctl.model.playbook_events import PlaybookEvent
 from pdctl.text.duration import duration
 from pdctl.text.escape import log_line, one_line
+from pdctl.text.keeper_phrases import keeper_parts
 from pdctl.text.playbook_phrases import playbook_parts
 
 _TAG_WIDTH = 11  # of "unreachable"
@@ -53,6 +55,8 @@ def _parts(event: Event, verbose: bool) -> tuple[str, str, str, tuple[str, ...]]
             return "warning", event.text, event.hint, ()
         case PlaybookEvent():
             return playbook_parts(event)
+        case KeeperEvent():
+            return keeper_parts(event)
         case StepFailed():
             return _failed(event)
         case CheckFailed():
