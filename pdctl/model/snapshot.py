@@ -104,7 +104,8 @@ class KvTransfer:
 @dataclass(frozen=True, slots=True)
 class InstanceFigures:
     """One instance. `member`: whether the router may pick it, None where that is unknown. `windows` and `kv` have the
-    shortest window only: a tick over hundreds of instances has to be cheap."""
+    shortest window only: a tick over hundreds of instances has to be cheap. `ranks`: what each DP rank has in hand, by
+    its number, where the process has several; empty of one, of what is not heard, and in recordings before them."""
 
     name: str
     node: str
@@ -119,6 +120,7 @@ class InstanceFigures:
     load: Load
     windows: Mapping[int, Window]
     kv: Mapping[int, KvTransfer]
+    ranks: Mapping[str, Load] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,8 @@ class SnapshotBuilder:
         self.seq += 1
         nodes = {name: history.figures(now_s, self.interval_s) for name, history in self._nodes.items()}
         figures = {name: self._instance(engine, now_s) for name, engine in self._engines.items()}
-        merged = self._merged(now_s)
+        fresh = self._fresh(now_s)
+        merged = {pool: self._groups.of(pool, engines, now_s) for pool, engines in fresh.items()}
         return Snapshot(
             cluster=self.cluster,
             seq=self.seq,
@@ -144,7 +145,7 @@ class SnapshotBuilder:
             interval_s=self.interval_s,
             slo=self.slo,
             instances=figures,
-            pools=self._pools(figures, merged, nodes),
+            pools=self._pools(figures, fresh, merged, nodes),
             client=self._client(merged),
             router=router_figures(self._router_sight, self._router, now_s, self.interval_s),
             nodes=nodes,
@@ -154,23 +155,31 @@ class SnapshotBuilder:
         )
 
     def _instance(self, engine: Engine, now_s: float) -> InstanceFigures:
-        found = instance_figures(engine, now_s, self.interval_s, self.kv)
+        found = instance_figures(engine, now_s, self.interval_s, self._shape([engine]))
         if self._router_sight.members_s is None:
             return found
         return replace(found, member=self._router_sight.member(found.name, now_s))
 
-    def _merged(self, now_s: float) -> dict[str, dict[int, Dated]]:
-        """By pool and window, of the engines that are fresh."""
+    def _shape(self, engines: Sequence[Engine]) -> KvShape | Unknown:
+        """KV of a token and of a block in these engines; of several block sizes the largest bounds what crossed."""
+        if isinstance(self.kv, Unknown):
+            return self.kv
+        sizes = (engine.block_tokens for engine in engines)
+        return self.kv.told(max((size for size in sizes if size is not None), default=None))
+
+    def _fresh(self, now_s: float) -> dict[str, list[Engine]]:
+        """By pool, the engines that were heard lately."""
         fresh: dict[str, list[Engine]] = {}
         for engine in self._engines.values():
             those = fresh.setdefault(engine.expected.pool, [])
             if not engine.stale(now_s, self.interval_s):
                 those.append(engine)
-        return {pool: self._groups.of(pool, engines, now_s) for pool, engines in fresh.items()}
+        return fresh
 
     def _pools(
         self,
         figures: Mapping[str, InstanceFigures],
+        fresh: Mapping[str, Sequence[Engine]],
         merged: Mapping[str, Mapping[int, Dated]],
         nodes: Mapping[str, NodeFigures],
     ) -> dict[str, PoolFigures]:
@@ -178,7 +187,9 @@ class SnapshotBuilder:
         for instance in figures.values():
             members.setdefault(instance.pool, []).append(instance)
         return {
-            pool: pool_figures(pool, those, merged[pool], self.kv, pool_nic_bytes(pool, self._holders, nodes))
+            pool: pool_figures(
+                pool, those, merged[pool], self._shape(fresh[pool]), pool_nic_bytes(pool, self._holders, nodes)
+            )
             for pool, those in members.items()
         }
 

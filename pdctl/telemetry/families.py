@@ -48,6 +48,7 @@ ENGINE: Final = (
     Family("prealloc_queue", Kind.SUM, ("sglang:num_decode_prealloc_queue_reqs",)),
     Family("inflight_queue", Kind.SUM, ("sglang:num_prefill_inflight_queue_reqs",)),
     Family("kv_usage", Kind.MAX, (*_vllm("kv_cache_usage_perc", "gpu_cache_usage_perc"), "sglang:token_usage")),
+    Family("block_size", Kind.MAX, _vllm("cache_config_info"), split="block_size"),  # always 1: the label tells
     Family("preemptions", Kind.COUNTER, _vllm("num_preemptions_total")),
     Family("tokens_in", Kind.COUNTER, (*_vllm("prompt_tokens_total"), "sglang:prompt_tokens_total")),
     Family("tokens_out", Kind.COUNTER, (*_vllm("generation_tokens_total"), "sglang:generation_tokens_total")),

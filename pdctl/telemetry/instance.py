@@ -80,6 +80,12 @@ class Engine:
             waiting = 0.0  # it does not tell which of them wait for their KV
         return gauges.get(("running", ""), 0.0) > 0 or waiting > 0
 
+    @property
+    def block_tokens(self) -> int | None:
+        """Tokens per KV block as the engine tells it; None where it does not."""
+        sizes = [int(size) for key, size in self.meter.gauges if key == "block_size" and size.isdecimal()]
+        return max(sizes, default=None)
+
     def age_s(self, now_s: float) -> float | None:
         """Since the last whole scrape; None before the first."""
         return None if self.heard_s is None else max(0.0, now_s - self.heard_s)
@@ -96,11 +102,13 @@ def instance_figures(engine: Engine, now_s: float, interval_s: float, kv: KvShap
     expected = engine.expected
     vital, why = _vital(engine, now_s, interval_s)
     age_s = engine.age_s(now_s)
+    ranks: dict[str, Load] = {}
     if engine.stale(now_s, interval_s) or age_s is None:
         gone = Unknown(_silence(engine, age_s))
         now, recent, moved = Load(gone, gone, gone, gone), unknown_window(gone), unknown_kv(gone)
     else:
         now = load(engine.meter.gauges, age_s)
+        ranks = {rank: load(gauges, age_s) for rank, gauges in engine.meter.ranks().items()}
         tally = engine.tally(SHORT_S)
         if tally is None:
             first = Unknown("the first scrape is not two scrapes: no rate yet")
@@ -121,6 +129,7 @@ def instance_figures(engine: Engine, now_s: float, interval_s: float, kv: KvShap
         load=now,
         windows={SHORT_S: recent},
         kv={SHORT_S: moved},
+        ranks=ranks,
     )
 
 

@@ -22,6 +22,10 @@ class KvShape:
     block_tokens: int
     assumed_blocks: bool = False
 
+    def told(self, block_tokens: int | None) -> KvShape:
+        """With the block size that the engines tell, where they do: attention backends may have chosen it."""
+        return self if block_tokens is None else KvShape(self.bytes_per_token, block_tokens)
+
 
 def kv_shape(config: dict[str, object], *, block_tokens: int, cache_dtype: str, copies: int = 1) -> KvShape | Unknown:
     """From the model's `config.json`. `copies`: TP ranks; each receives the whole latent KV (MLA), and one head of KV

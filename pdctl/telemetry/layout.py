@@ -37,7 +37,7 @@ class Layout:
     """The slots of one target. `order`: the series of a scrape in their order, which is what it is valid for.
 
     `rising`: positions in `order` of what only rises (counters, histograms), by their slots; `slots` the slot of each.
-    `gauges`: (position, family key, label value) of the rest.
+    `gauges`: (position, family key, label value) of the rest; `ranks`: the same by DP rank, where there are several.
     """
 
     order: tuple[Series, ...]
@@ -47,7 +47,7 @@ class Layout:
     counters: Mapping[tuple[str, str], int]
     histograms: Mapping[str, HistogramSlots]
     gauges: tuple[tuple[int, str, str, Kind], ...]
-
+    ranks: Mapping[str, tuple[tuple[int, str, str], ...]] = field(default_factory=dict)
     straight: bool = field(init=False)
     """Whether every slot has one series, as without DP ranks: then what rose lies as the slots do."""
 
@@ -98,7 +98,20 @@ def build(order: Iterable[Series], families: Sequence[Family]) -> Layout:
         counters,
         histograms,
         tuple(gauges),
+        _ranks(ordered, gauges),
     )
+
+
+def _ranks(
+    order: Sequence[Series], gauges: Iterable[tuple[int, str, str, Kind]]
+) -> dict[str, tuple[tuple[int, str, str], ...]]:
+    """By the label that names the DP rank: `engine` in vLLM, `dp_rank` in SGLang."""
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for position, key, split, _ in gauges:
+        rank = order[position].label("engine") or order[position].label("dp_rank")
+        found.setdefault(rank, []).append((position, key, split))
+    by_number = sorted(found, key=lambda rank: (len(rank), rank))
+    return {rank: tuple(found[rank]) for rank in by_number} if len(found) > 1 else {}
 
 
 def _lay_histograms(

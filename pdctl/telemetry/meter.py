@@ -91,6 +91,7 @@ class Meter:
         default_factory=dict
     )  # last values of series that are not shown now
     _last: list[float] = field(default_factory=list)
+    _values: list[float] = field(default_factory=list)  # of the last scrape, in its order
     _history: list[_Checkpoint] = field(default_factory=list)
     _tallies: dict[float, Tally] = field(default_factory=dict)  # up to the last scrape, by the time they begin at
 
@@ -105,7 +106,7 @@ class Meter:
         layout = self._layout
         if layout is None or tuple(scan.samples) != layout.order:
             layout = self._relaid(build(scan.samples, self.families), scan)
-        values = list(scan.samples.values())
+        self._values = values = list(scan.samples.values())
         self._read_gauges(layout, values)
         self._add(layout, [values[position] for position in layout.rising], at_s)
         self.last_s = at_s
@@ -118,6 +119,16 @@ class Meter:
         if slots is None or len(self._history) < 2:
             return None
         return self._history[-1].sums[slots.count] - self._history[-2].sums[slots.count]
+
+    def ranks(self) -> dict[str, dict[tuple[str, str], float]]:
+        """The gauges of each DP rank, in their order; empty where there is one."""
+        places = self._layout.ranks if self._layout is not None else {}
+        return {
+            rank: {
+                (key, split): value for position, key, split in those if not math.isnan(value := self._values[position])
+            }
+            for rank, those in places.items()
+        }
 
     def tally(self, window_s: float) -> Tally | None:
         """What rose in the last `window_s` seconds before the last scrape, or since the first one if that is later.

@@ -40,6 +40,42 @@ def test_kv_that_crossed_is_derived_in_whole_blocks_and_says_so() -> None:
     assert isinstance(served().pools["decode"].kv[10].bytes_measured, Unknown)
 
 
+def test_the_engines_own_block_size_goes_before_what_was_assumed() -> None:
+    """100 tokens are seven blocks of 16, and four of 32, as the attention backend chose."""
+    bench = Bench()
+    for second in range(12):
+        bench.now_s = float(second)
+        text = engine(0.0, [0.2] * 11 * second) + counter("cache_config_info", 1.0, block_size="32")
+        for node in ("n1", "n2", "n3"):
+            bench.scrape(node, text)
+    snapshot = bench.build()
+    moved = figure(snapshot.pools["decode"].kv[10].bytes_derived)
+    assert moved.low <= 2 * 11 * 128 * 1000.0 <= moved.high
+    assert "of 32" in moved.note
+    assert "of 32" in figure(snapshot.instances["n2.main.0"].kv[10].bytes_derived).note
+    assert "of 16" in figure(served().pools["decode"].kv[10].bytes_derived).note
+
+
+def test_the_load_of_each_dp_rank_can_be_told_apart() -> None:
+    """Eleven ranks behind one port: the eleventh is full. An engine of one rank, or a silent one, has none to show."""
+    bench = Bench()
+    text = "".join(
+        counter("num_requests_running", rank, engine=str(rank))
+        + counter("kv_cache_usage_perc", 0.1 * rank, engine=str(rank))
+        for rank in range(11)
+    )
+    bench.scrape("n1", text)
+    bench.scrape("n2", engine(0.0))
+    ranks = bench.build().instances["n1.main.0"].ranks
+    assert list(ranks) == [str(rank) for rank in range(11)]
+    assert [figure(load.running).low for load in ranks.values()] == list(range(11))
+    assert figure(ranks["10"].kv_usage).low == pytest.approx(1.0)
+    assert isinstance(ranks["10"].waiting, Unknown)
+    assert bench.build().instances["n2.main.0"].ranks == {}
+    bench.now_s = 3.0
+    assert bench.build().instances["n1.main.0"].ranks == {}, "a frozen number would look alive"
+
+
 def test_a_killed_engine_shows_no_frozen_number_after_two_ticks() -> None:
     bench = Bench()
     for second in range(6):
