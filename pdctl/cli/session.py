@@ -17,7 +17,7 @@ from pdctl.cli.silence import silence_stdout
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
 from pdctl.control.journal import Session, Sink
-from pdctl.control.opened import Opened, open_cluster
+from pdctl.control.opened import Opened, open_cluster, read_deployment
 from pdctl.errors import Interrupted, PdctlError, UsageError
 from pdctl.model.events import Event
 
@@ -34,12 +34,20 @@ def confirm(options: Globals, command: str, question: str) -> None:
     """Ask before something that interrupts service, unless `--yes`, `--json` or no terminal is there to answer.
 
     Without a terminal the command was typed into a script on purpose; it goes on. With `--read-only` it is refused
-    before anything is asked.
+    before anything is asked. A protected cluster's name has to be typed. Raises InventoryError, Interrupted.
     """
     refuse_read_only(options, command)
     if options.yes or options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
-    if not click.confirm(question):
+    _, deployment = read_deployment(options.inventory)
+    if deployment.protected:
+        name = click.prompt(
+            f"{question} {deployment.cluster} is protected: type its name", default="", show_default=False
+        )
+        agreed = name.strip() == deployment.cluster
+    else:
+        agreed = click.confirm(question)
+    if not agreed:
         raise Interrupted("nothing was changed")
 
 

@@ -19,6 +19,7 @@ from pdctl.control.lease import Applied, Lease, operator, state_root
 from pdctl.control.member_book import MemberBook
 from pdctl.control.observe import observe
 from pdctl.control.ports import Member
+from pdctl.control.read_only import refuse_read_only
 from pdctl.control.steps.context import Generations, RunContext, launch_of_running
 from pdctl.control.steps.drain import drain
 from pdctl.control.steps.membership import fence, fence_now, register
@@ -95,6 +96,7 @@ class Run:
     async def go(self) -> int:
         """Do it. Returns the exit code; raises PdctlError only for what prevents the run as a whole."""
         deployment, clock = self.cluster.deployment, self.cluster.clock
+        refuse_read_only(deployment, self.command)
         values = secrets.resolve(deployment) if self.needs_secrets else {}
         began = clock.monotonic()
         emit = JournaledEvents(self.session, clock, deployment.cluster)

@@ -62,6 +62,8 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         docker=DockerSpec(spec.docker.host_rdma, spec.docker.mounts),
         checks=_checks(spec),
         telemetry=TelemetrySpec(spec.telemetry.source, spec.telemetry.url or ""),
+        read_only=spec.read_only,
+        protected=spec.protected,
     )
 
 

@@ -91,6 +91,8 @@ class InventorySpec(Section):
     secrets: dict[EnvName, SecretSection] = Field(
         default_factory=dict, description="Environment variables of engines whose values must not be written here."
     )
+    read_only: bool = Field(False, description="Nothing of this cluster may be changed with this file.")
+    protected: bool = Field(False, description="What interrupts service asks for the cluster's name, typed.")
     lease_node: Name | None = Field(None, description="The node that holds lease and journal. Default: the router's.")
     state_dir: Text | None = Field(
         None, description="Root of our files on the nodes. Default: what the supervisor needs."

@@ -240,7 +240,8 @@ class Deployment:
     """The whole of what is wanted. `source` is the inventory's absolute path, `digest` the sha256 of its bytes.
 
     `state_dir` is the root on the nodes under which `<cluster>/` lies; None lets the supervisor choose
-    (/var/lib/pdctl for systemd and docker, the operator's state directory for process).
+    (/var/lib/pdctl for systemd and docker, the operator's state directory for process). `read_only`: every use case that
+    changes the cluster refuses; `protected`: one that interrupts service asks the operator for the cluster's name.
     """
 
     cluster: str
@@ -262,6 +263,8 @@ class Deployment:
     docker: DockerSpec = DockerSpec()
     checks: CheckPolicy = field(default_factory=CheckPolicy)
     telemetry: TelemetrySpec = TelemetrySpec()
+    read_only: bool = False
+    protected: bool = False
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises KeyError."""
