@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -48,8 +49,7 @@ def test_every_change_of_a_read_only_cluster_is_refused_with_the_file_that_says_
 def _protected(monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = replace(mori_1p1d(), protected=True, cluster="prod")
     monkeypatch.setattr(cli_session, "read_deployment", lambda path: (None, deployment))
-    monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr(cli_session, "sys", SimpleNamespace(stdin=Terminal(), stdout=Terminal()))
 
 
 @pytest.mark.usefixtures("_protected")
