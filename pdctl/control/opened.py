@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import platformdirs
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
+from pdctl.errors import PlanRefused
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
@@ -54,6 +56,25 @@ def read_deployment(path: Path) -> tuple[Inventory, Deployment]:
     """The inventory at `path`, checked and placed. Raises InventoryError with every problem of the file."""
     inventory = load(path)
     return inventory, place(inventory)
+
+
+async def reread(opened: Opened) -> Opened:
+    """The cluster by its inventory as it is now, over the connections that are held: after a move, or an edit.
+
+    Everything that holds the cluster sees it. Raises InventoryError; PlanRefused where what connections or supervisors
+    are made from (nodes, login, engine, router) has changed: they would have to be made anew.
+    """
+    old = opened.deployment
+    inventory, deployment = await asyncio.to_thread(read_deployment, Path(old.source))
+    if deployment.digest == old.digest:
+        return opened
+    for what in ("cluster", "nodes", "engine", "router", "lease_node", "state_dir", "docker"):
+        if getattr(old, what) != getattr(deployment, what):
+            raise PlanRefused(
+                f"the inventory says another {what.replace('_', ' ')} than it did", hint="leave and open pdctl again"
+            )
+    opened.cluster.deployment = deployment
+    return Opened(opened.cluster, inventory)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from pdctl.health.report import Report
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import Event
 from pdctl.model.observed import Trouble
-from pdctl.model.snapshot import Snapshot
+from pdctl.model.snapshot import PairFigures, Snapshot
 from pdctl.supervisors.ports import LogLine
 
 
@@ -27,7 +27,7 @@ class Feed(Protocol):
 
     @property
     def transport(self) -> Transport | None:
-        """The controls of a recording; None where time cannot be moved."""
+        """The controls of time; None where it cannot be moved."""
         ...
 
     @property
@@ -39,7 +39,8 @@ class Feed(Protocol):
 
 
 class Transport(Protocol):
-    """The controls of a recording: `times` are wall-clock seconds of its snapshots, `place` the one that is shown."""
+    """The controls of a recording, or of what a live feed still knows of the past: `times` are wall-clock seconds of
+    snapshots, `place` the one that is shown."""
 
     @property
     def times(self) -> Sequence[float]: ...
@@ -49,6 +50,11 @@ class Transport(Protocol):
     def playing(self) -> bool: ...
     @property
     def speed(self) -> float: ...
+    @property
+    def live(self) -> bool:
+        """Whether its end is now, and it is live while it plays; False: a recording, which never is."""
+        ...
+
     def toggle(self) -> None: ...
     def step(self, count: int) -> None:
         """Pause, and go `count` snapshots on (or back)."""
@@ -97,4 +103,8 @@ class Operations(Protocol):
 
     async def health(self) -> Report:
         """A check of all nodes, now."""
+        ...
+
+    async def canary(self, rounds: int) -> tuple[PairFigures, ...]:
+        """A tiny request through every pair of members, `rounds` times, now. Broken pairs are in the answer."""
         ...

@@ -16,10 +16,11 @@ from pdctl.control.request import Request
 from pdctl.control.status import ClusterStatus
 from pdctl.errors import PlanRefused, UsageError
 from pdctl.health.report import Report
-from pdctl.model.deployment import Deployment
+from pdctl.model.deployment import Budgets, Deployment, EngineSpec, KvSpec, ModelSpec, RouterSpec, Slo
 from pdctl.model.events import Event
 from pdctl.model.observed import Trouble
-from pdctl.model.snapshot import Snapshot
+from pdctl.model.role import Connector, EngineKind, RouterKind, SupervisorKind, TransferMode
+from pdctl.model.snapshot import PairFigures, Snapshot
 from pdctl.supervisors.ports import LogLine
 from pdctl.telemetry.recording import Recording
 from pdctl.tui.playback import Playhead, at_speed, following, sought, stepped, toggled
@@ -78,6 +79,10 @@ class RecordingFeed:
     @property
     def speed(self) -> float:
         return self._head.speed
+
+    @property
+    def live(self) -> bool:
+        return False
 
     def toggle(self) -> None:
         self._go(toggled(self._head, self.times))
@@ -149,15 +154,13 @@ async def _within(event: asyncio.Event, seconds: float, clock: Clock) -> bool:
 class RecordingOperations:
     """What can be asked of a recording: nothing but what it shows."""
 
-    def __init__(self, path: Path, deployment: Deployment | None = None) -> None:
+    def __init__(self, path: Path, cluster: str = "") -> None:
         self._path = path
-        self._deployment = deployment
+        self._deployment = nothing_known(cluster)
 
     @property
     def deployment(self) -> Deployment:
-        """Raises UsageError: a recording holds no inventory."""
-        if self._deployment is None:
-            raise UsageError(f"{_WHY}, which holds no inventory")
+        """The cluster's name; a recording holds no inventory, so there is nothing in it."""
         return self._deployment
 
     @property
@@ -183,6 +186,31 @@ class RecordingOperations:
     async def health(self) -> Report:
         raise UsageError(f"{_WHY}: no node can be checked through it", hint="`pdctl check` asks the nodes")
 
+    async def canary(self, rounds: int) -> tuple[PairFigures, ...]:
+        raise UsageError(f"{_WHY}: no canary can be sent through it", hint="`pdctl canary` sends them")
+
+
+def nothing_known(cluster: str) -> Deployment:
+    """A deployment of which only the name is known."""
+    router = RouterSpec(RouterKind.VLLM_ROUTER, "", 0, SupervisorKind.PROCESS)
+    return Deployment(
+        cluster=cluster,
+        model=ModelSpec("", ""),
+        slo=Slo(0.0, 0.0, 0.0),
+        engine=EngineSpec(EngineKind.SIMULATED, "0", SupervisorKind.PROCESS),
+        kv=KvSpec(Connector.NONE, TransferMode.READ),
+        router=router,
+        pools={},
+        nodes={},
+        slots=(),
+        instances=(),
+        secrets=(),
+        lease_node="",
+        budgets=Budgets(),
+        source="",
+        digest="",
+    )
+
 
 def open_recording(
     path: Path, *, first: int = 0, speed: float = 1.0
@@ -190,7 +218,11 @@ def open_recording(
     """A feed and operations over the recording at `path`; the caller closes the last. Raises UsageError."""
     recording = Recording(path)
     try:
-        return RecordingFeed(recording, first=first, speed=speed), RecordingOperations(path), recording
+        return (
+            RecordingFeed(recording, first=first, speed=speed),
+            RecordingOperations(path, recording.cluster),
+            recording,
+        )
     except BaseException:
         recording.close()
         raise

@@ -27,15 +27,18 @@ class Runs:
 
     operations: Operations
     clock: Clock = field(default_factory=SystemClock)
+    ended_now: Changed = lambda: None
+    """Called once at the end of each run."""
     view: RunView | None = None
     proposal: Proposal | None = None
     _listeners: list[Changed] = field(default_factory=list)
     _interrupt: Interrupt = field(default_factory=Interrupt)
     _task: asyncio.Task[None] | None = None
+    _going: bool = False
 
     @property
     def under_way(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._going
 
     def listen(self, changed: Changed) -> Callable[[], None]:
         """Call `changed` after every change of `view`; the answer ends that."""
@@ -54,6 +57,7 @@ class Runs:
         self.proposal = proposal
         self._interrupt = Interrupt()
         self.view = begun(proposal, self.clock.monotonic())
+        self._going = True
         self._task = asyncio.create_task(self._go(request, self._interrupt), name=f"run of {proposal.plan.command}")
         self._tell()
 
@@ -93,7 +97,9 @@ class Runs:
         else:
             if self.view is not None and not self.view.ended:
                 self._crash("it ended without a word", "", code)
+        self._going = False
         self._tell()
+        self.ended_now()
 
     def _crash(self, cause: str, hint: str, exit_code: int) -> None:
         if self.view is not None and not self.view.ended:

@@ -1,0 +1,216 @@
+"""Logs of one or several instances, merged by time: follow, pause, search, level, wrap, copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import SelectionList, Static
+from textual.widgets.selection_list import Selection
+
+from pdctl.errors import PdctlError
+from pdctl.model.observed import Trouble
+from pdctl.plan.steps import REGISTRAR, ROUTER
+from pdctl.supervisors.ports import LogLine
+from pdctl.tui.log_buffer import Entry
+from pdctl.tui.log_level import LogLevel
+from pdctl.tui.ports import Operations
+from pdctl.tui.screens.ask import BOX_CSS
+from pdctl.tui.screens.base import ViewScreen
+from pdctl.tui.widgets.log_panel import LogPanel
+
+BACKLOG: Final = 200
+"""Lines of each unit that are asked for before what is added."""
+FLUSH_S: Final = 0.1
+FLUSH_LINES: Final = 1_000
+"""Lines reach the screen in batches: so many at a time, so that a flood of them never holds up a key."""
+YIELD_LINES: Final = 100
+FEW: Final = 8
+"""With no more instances than this, all are shown where nothing was chosen."""
+_LEVELS: Final = (LogLevel.DEBUG, LogLevel.INFO, LogLevel.WARNING, LogLevel.ERROR)
+
+Heard = tuple[str, LogLine | Trouble]
+
+
+class LogsScreen(ViewScreen):
+    """`follow` chooses the units; without a choice, those of a small cluster, or the router's."""
+
+    VIEW = "logs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: tuple[str, ...] = ()
+        self.panel = LogPanel(lambda: self.look, id="log")
+        self._waiting: list[Heard] = []
+        self._flushing = False
+
+    def body(self) -> ComposeResult:
+        yield self.panel
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.panel.focus()
+        if not self.names:
+            self.follow(default_names(self.pdctl.operations))
+
+    def follow(self, names: Sequence[str]) -> None:
+        """Show the logs of these, and what is added to them."""
+        self.names = tuple(names)
+        self._waiting.clear()
+        if self.is_mounted:
+            self.panel.begin(self.names)
+            self.read(self.names)
+
+    @work(exclusive=True, group="logs", exit_on_error=False, description="logs of the chosen units")
+    async def read(self, names: tuple[str, ...]) -> None:
+        """Take lines as they come; what goes wrong is said among them."""
+        if not names:
+            return
+        try:
+            count = 0
+            async for heard in self.pdctl.operations.logs(names, lines=BACKLOG):
+                self._hear(heard)
+                count += 1
+                if count % YIELD_LINES == 0:
+                    await asyncio.sleep(0)
+        except PdctlError as error:
+            self._hear((names[0], Trouble(error.message, error.hint, error.exit_code)))
+        except Exception as error:  # a defect of ours is said, and the screen goes on
+            self._hear((names[0], Trouble(f"internal error: {error!r}", "please report this")))
+
+    def _hear(self, heard: Heard) -> None:
+        self._waiting.append(heard)
+        if len(self._waiting) > 2 * self.panel.buffer.capacity:  # more than can be kept
+            del self._waiting[: self.panel.buffer.capacity]
+        if not self._flushing:
+            self._flushing = True
+            self.set_timer(FLUSH_S, self.flush)
+
+    def flush(self) -> None:
+        """Put what waits on the screen, so much at a time."""
+        self._flushing = False
+        batch, self._waiting = self._waiting[:FLUSH_LINES], self._waiting[FLUSH_LINES:]
+        if batch:
+            self.panel.take(batch, self.pdctl.wall())
+        if self._waiting:
+            self._flushing = True
+            self.set_timer(FLUSH_S / 5, self.flush)
+
+    def on_log_panel_changed(self, message: LogPanel.Changed) -> None:
+        message.stop()
+        self.redraw()
+
+    # --- what is said of it
+
+    def subject(self) -> str:
+        return " ".join(self.names)
+
+    def chip(self) -> str:
+        """`2 units  1234 lines  paused +12 new  warning and up  /lost 2 of 7`."""
+        panel = self.panel
+        words = [f"{len(self.names)} unit" + ("" if len(self.names) == 1 else "s"), f"{len(panel.buffer.shown)} lines"]
+        fresh = f" +{panel.fresh} new" if panel.fresh else ""
+        words.append("follows" if panel.following else f"paused{fresh}")
+        if panel.buffer.least > LogLevel.DEBUG:
+            words.append(f"{panel.buffer.least.name.lower()} and up")
+        if panel.searched:
+            place, count = panel.search_place()
+            words.append(f"/{panel.searched} {place} of {count}")
+        return "  ".join(words)
+
+    def apply_filter(self, text: str) -> str:
+        count = self.panel.search(text)
+        return "" if count or not text else f"nothing holds {text!r}"
+
+    # --- keys
+
+    def action_log_search(self) -> None:
+        self.prompt.ask("filter", self.panel.searched, hint="text to look for; n and N go on")
+
+    def action_log_next(self) -> None:
+        self._found(self.panel.search_next(forward=True))
+
+    def action_log_previous(self) -> None:
+        self._found(self.panel.search_next(forward=False))
+
+    def _found(self, found: bool) -> None:
+        if not found:
+            self.complain("nothing to go to" if self.panel.searched else "search with / first")
+
+    def action_log_follow(self) -> None:
+        """Follow, or stay."""
+        if self.panel.following:
+            self.panel.pause()
+        else:
+            self.panel.follow()
+
+    def action_log_level(self) -> None:
+        """The next of: all, info, warning, error and up."""
+        place = _LEVELS.index(self.panel.buffer.least) if self.panel.buffer.least in _LEVELS else -1
+        self.panel.show_from(_LEVELS[(place + 1) % len(_LEVELS)])
+
+    def action_log_wrap(self) -> None:
+        self.panel.set_wrap(not self.panel.wrap)
+
+    def action_log_copy(self) -> None:
+        """Copy the line, or the selected ones (shift and arrows), to the terminal's clipboard (OSC 52)."""
+        chosen = self.panel.selected()
+        if chosen:
+            self.app.copy_to_clipboard(as_text(chosen, tagged=len(self.names) > 1))
+            self.notify(f"{len(chosen)} line" + ("" if len(chosen) == 1 else "s"), title="copied", timeout=2)
+
+    def action_log_units(self) -> None:
+        """Choose whose logs are shown."""
+
+        def chosen(names: tuple[str, ...] | None) -> None:
+            if names:
+                self.follow(names)
+
+        self.app.push_screen(ChooseUnits(all_names(self.pdctl.operations), self.names), chosen)
+
+
+class ChooseUnits(ModalScreen[tuple[str, ...]]):
+    """Which units; nothing where the operator changes their mind."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss(())", "Cancel"),
+        Binding("enter", "choose", "Show", priority=True),
+    ]
+    DEFAULT_CSS = BOX_CSS.format(name="ChooseUnits") + "ChooseUnits SelectionList { height: auto; max-height: 18; }"
+
+    def __init__(self, names: Sequence[str], chosen: Sequence[str]) -> None:
+        super().__init__()
+        self._names, self._chosen = names, chosen
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static("Whose logs? space marks, enter shows")
+            yield SelectionList[str](*(Selection(Text(name), name, name in self._chosen) for name in self._names))
+
+    def action_choose(self) -> None:
+        picked = set(self.query_one(SelectionList).selected)
+        self.dismiss(tuple(name for name in self._names if name in picked))
+
+
+def as_text(entries: Sequence[Entry], *, tagged: bool) -> str:
+    """Lines to paste elsewhere: with their units where there are several."""
+    return "\n".join(f"{entry.unit} | {entry.text}" if tagged else entry.text for entry in entries)
+
+
+def all_names(operations: Operations) -> tuple[str, ...]:
+    """Everything that has a log: instances, then router and registrar; nothing where no inventory is known."""
+    names = tuple(instance.name for instance in operations.deployment.instances)
+    return (*names, ROUTER, REGISTRAR) if names else ()
+
+
+def default_names(operations: Operations) -> tuple[str, ...]:
+    """What is shown where nothing was chosen."""
+    names = all_names(operations)
+    return names if len(names) <= FEW + 2 else names[-2:]

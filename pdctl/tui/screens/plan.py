@@ -1,0 +1,360 @@
+"""A change as a plan: what would be done, the question, and then each step as it goes.
+
+Nothing is done before the operator agrees, and Cancel has the focus. The run belongs to the app: leaving this screen
+stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Static
+
+from pdctl.control.proposal import Proposal
+from pdctl.control.request import DrainRequest, MoveRequest, Request, RestartRequest, UndrainRequest
+from pdctl.errors import PdctlError
+from pdctl.model.deployment import Deployment
+from pdctl.model.snapshot import Snapshot
+from pdctl.tui.plan_lines import (
+    command_text,
+    ending_lines,
+    live_line,
+    plan_lines,
+    state_line,
+    step_lines,
+    total_text,
+)
+from pdctl.tui.run_view import planned_rows
+from pdctl.tui.runs import Runs, what_cancel_means
+from pdctl.tui.screens.ask import AskReason, AskStop, ChoosePool, PoolChoice
+from pdctl.tui.screens.base import ViewScreen
+from pdctl.tui.spans import EMPTY, Ink, Inked, Span, wrapped
+from pdctl.tui.widgets.canvas import Canvas
+
+if TYPE_CHECKING:
+    from pdctl.tui.app import PdctlApp
+    from pdctl.tui.run_keys import RunKeys
+
+
+def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...]) -> None:
+    """Ask what `kind` (move, drain, undrain, restart) of these slots still needs to know, then show its plan."""
+    if app.runs.under_way:
+        app.notify("a run is under way: one at a time", severity="warning")
+        app.push_screen(PlanScreen.of_run())
+        return
+
+    def show(request: Request) -> None:
+        app.push_screen(PlanScreen(request))
+
+    what = ", ".join(selectors)
+    match kind:
+        case "move":
+
+            def chosen(pool: str | None) -> None:
+                if pool:
+                    show(MoveRequest(selectors, pool))
+
+            app.push_screen(ChoosePool(what, pool_choices(app.operations.deployment, app.shown, selectors)), chosen)
+        case "drain":
+
+            def explained(reason: str | None) -> None:
+                if reason is not None:
+                    show(DrainRequest(selectors, reason=reason))
+
+            app.push_screen(AskReason(what), explained)
+        case "undrain":
+            show(UndrainRequest(selectors))
+        case _:
+            show(RestartRequest(selectors))
+
+
+def pool_choices(deployment: Deployment, shown: Snapshot | None, selectors: Sequence[str]) -> list[PoolChoice]:
+    """The pools of the inventory, as they are now; `here` where everything that is selected is in it."""
+    now = {slot.pool for slot in deployment.slots if slot.id in selectors or slot.node in selectors}
+    choices = []
+    for pool in deployment.pools.values():
+        instances = sum(1 for instance in deployment.instances if instance.pool == pool.name)
+        figures = shown.pools.get(pool.name) if shown is not None else None
+        serving = None if figures is None else figures.members
+        choices.append(
+            PoolChoice(pool.name, pool.role.value, instances, serving, pool.min_instances, now == {pool.name})
+        )
+    return choices
+
+
+def verb(request: Request) -> str:
+    """The command's name."""
+    match request:
+        case MoveRequest():
+            return "move"
+        case DrainRequest():
+            return "drain"
+        case UndrainRequest():
+            return "undrain"
+        case RestartRequest():
+            return "restart"
+
+
+class PlanScreen(ViewScreen):
+    """One request: its plan, the question, its progress and its end. Without a request: the run under way."""
+
+    VIEW = "plan"
+    DEFAULT_CSS = """
+    PlanScreen #answers { height: 1; width: 1fr; }
+    PlanScreen #answers Button { min-width: 10; height: 1; border: none; margin-right: 2; }
+    PlanScreen #answers Button:focus { text-style: reverse bold; }
+    PlanScreen #name { height: 1; border: none; width: 1fr; display: none; }
+    PlanScreen #name.asked { display: block; }
+    PlanScreen #lines { height: 1fr; }
+    """
+
+    def __init__(self, request: Request | None) -> None:
+        super().__init__()
+        self.request = request
+        self.proposal: Proposal | None = None
+        self.refused: PdctlError | None = None
+        self.agreed = request is None
+        self._asked_s = 0.0
+        self._forget: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of_run(cls) -> PlanScreen:
+        """The screen of the run under way, or of the last one."""
+        return cls(None)
+
+    @property
+    def runs(self) -> Runs:
+        return self.pdctl.runs
+
+    def body(self) -> ComposeResult:
+        yield Canvas(lambda: self.look, id="lines")
+        field = Input(id="name", compact=True)
+        field.cursor_blink = False
+        yield field
+        with Horizontal(id="answers"):
+            yield Button("Cancel", id="cancel")
+            yield Button("", id="agree")
+            yield Static("", id="hint")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._asked_s = self.runs.clock.monotonic()
+        self._forget = self.runs.listen(self.draw)
+        if self.request is not None:
+            self.ask_for_plan(self.request)
+        if self.pdctl.settings.timers:
+            self.set_interval(1.0, self.draw)
+        self._buttons()
+        self.draw()
+        self.query_one("#cancel", Button).focus()
+
+    def on_unmount(self) -> None:
+        self._forget()
+
+    # --- the plan
+
+    @work(exclusive=True, group="plan", exit_on_error=False, description="what would be done")
+    async def ask_for_plan(self, request: Request) -> None:
+        """Have it worked out; it changes nothing, and may take as long as a node takes to answer."""
+        try:
+            self.proposal = await self.pdctl.operations.propose(request)
+        except PdctlError as error:
+            self.refused = error
+        except Exception as error:  # a defect of ours is said, and the screen goes on
+            self.refused = PdctlError(f"internal error: {error!r}", hint="please report this")
+        self._buttons()
+        self.draw()
+
+    @property
+    def may_agree(self) -> bool:
+        """Whether there is something to agree to here."""
+        return self.proposal is not None and bool(self.proposal.plan.steps) and not self.pdctl.operations.read_only
+
+    @property
+    def asks_name(self) -> bool:
+        """A protected cluster is changed only by who can say its name."""
+        return self.may_agree and self.pdctl.operations.deployment.protected
+
+    def _buttons(self) -> None:
+        """What can be answered now. Cancel is always there, and first."""
+        cancel, agree, field = (self.query_one(f"#{name}") for name in ("cancel", "agree", "name"))
+        assert isinstance(cancel, Button)
+        assert isinstance(agree, Button)
+        running = self.agreed and self.runs.under_way
+        asking = self.may_agree and not self.agreed
+        cancel.label = "Cancel" if asking or not self.agreed else "Cancel the run..." if running else "Close"
+        if not self.agreed and (self.refused is not None or (self.proposal is not None and not asking)):
+            cancel.label = "Close"
+        agree.display = asking or running
+        agree.label = "Leave, it goes on" if running else verb(self.request).capitalize() if self.request else ""
+        agree.disabled = asking and self.asks_name and not self._named()
+        field.set_class(asking and self.asks_name, "asked")
+        if asking and self.asks_name and isinstance(field, Input):
+            field.placeholder = f"protected: type the cluster's name, {self.pdctl.operations.deployment.cluster}"
+
+    def _named(self) -> bool:
+        return self.query_one("#name", Input).value.strip() == self.pdctl.operations.deployment.cluster
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._buttons()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if self._named():
+            self.query_one("#agree", Button).focus()
+        else:
+            self.notify("that is not this cluster's name", severity="warning")
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_cancel()
+        elif self.agreed:
+            self.dismiss()
+        else:
+            self.agree()
+
+    def agree(self) -> None:
+        """Do it. Refused where nothing may be changed, whatever key led here."""
+        if self.pdctl.operations.read_only:
+            self.notify(f"refused: {self.pdctl.operations.read_only}", severity="warning")
+            return
+        if (
+            self.proposal is None
+            or self.request is None
+            or not self.may_agree
+            or (self.asks_name and not self._named())
+        ):
+            return
+        try:
+            self.runs.start(self.proposal, self.request)
+        except PdctlError as error:
+            self.notify(error.message, severity="warning")
+            return
+        self.agreed = True
+        self._buttons()
+        self.query_one("#agree", Button).focus()
+        self.draw()
+
+    # --- keys
+
+    def action_cancel(self) -> None:
+        """Leave the plan; while it runs, ask what to do about it; after its end, close."""
+        if self.agreed and self.runs.under_way:
+            ask_about_run(self.pdctl, "Cancel the run?", leave=self)
+        else:
+            self.dismiss()
+
+    def action_background(self) -> None:
+        """Leave the screen; the run goes on."""
+        self.dismiss()
+
+    def action_copy_command(self) -> None:
+        """Copy the exact command."""
+        if self.proposal is not None:
+            text = command_text(self.proposal.command)
+            self.app.copy_to_clipboard(text)
+            self.notify(text, title="copied")
+
+    # --- drawing
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Show how it stands."""
+        if not self.is_mounted or not self.is_current:
+            return
+        canvas = self.query_one("#lines", Canvas)
+        width = max(20, canvas.size.width - 1)
+        canvas.set_lines(self.lines(width))
+        if self.agreed and not self.runs.under_way:
+            self._buttons()
+        self.redraw()
+
+    def on_screen_resume(self, event: object) -> None:
+        self._buttons()
+        self.draw()
+
+    def lines(self, width: int) -> list[Inked]:
+        """All of it, for a screen so wide."""
+        proposal = self.runs.proposal if self.agreed else self.proposal
+        lines: list[Inked] = [(Span(self.title_text(), Ink.TITLE),)]
+        if self.agreed:
+            lines += self._progress(width)
+        elif self.refused is not None:
+            lines += [(Span("✖ ", Ink.BAD), Span(line, Ink.BAD)) for line in wrapped(self.refused.message, width - 2)]
+            lines += [(Span("hint: ", Ink.DIM), Span(line)) for line in wrapped(self.refused.hint, width - 6)]
+        elif proposal is None:
+            waited_s = self.runs.clock.monotonic() - self._asked_s
+            lines.append((Span(f"working out the plan, {waited_s:.0f} s; nothing is changed by that", Ink.DIM),))
+        else:
+            lines += self._plan(proposal, width)
+        if proposal is not None and proposal.command:
+            lines += [EMPTY, (Span("$ ", Ink.DIM), Span(command_text(proposal.command), Ink.BOLD))]
+        return lines
+
+    def _plan(self, proposal: Proposal, width: int) -> list[Inked]:
+        lines = plan_lines(proposal, width)
+        rows = planned_rows(proposal.plan)
+        if not rows:
+            return [*lines, EMPTY, (Span("nothing to do", Ink.GOOD),)]
+        total = total_text(proposal.expected, rows)
+        head = f"{len(rows)} steps" + (f", {total}" if total else "")
+        return [*lines, EMPTY, (Span(head, Ink.BOLD),), *self._steps(proposal, width)]
+
+    def _steps(self, proposal: Proposal, width: int) -> list[Inked]:
+        view = self.runs.view if self.agreed else None
+        rows = planned_rows(proposal.plan) if view is None else view.rows
+        return step_lines(rows, proposal.expected, proposal.no_return, self.runs.clock.monotonic(), width)
+
+    def _progress(self, width: int) -> list[Inked]:
+        view, proposal = self.runs.view, self.runs.proposal
+        if view is None or proposal is None:
+            return [(Span("no run is under way", Ink.DIM),)]
+        lines: list[Inked] = [state_line(view, self.runs.clock.monotonic())]
+        snapshot = self.pdctl.shown
+        if snapshot is not None:
+            lines.append(live_line(snapshot, [dip.pool for dip in proposal.dips], self.pdctl.window_s))
+        return [*lines, *ending_lines(view, width), EMPTY, *self._steps(proposal, width)]
+
+    def title_text(self) -> str:
+        """What is asked for."""
+        if self.request is None:
+            view = self.runs.view
+            return f"Run: {view.command}" if view is not None else "Run"
+        to = f" to {self.request.to}" if isinstance(self.request, MoveRequest) else ""
+        return f"{verb(self.request).capitalize()} {', '.join(self.request.selectors)}{to}"
+
+
+def ask_about_run(app: RunKeys, question: str, *, leave: PlanScreen | None = None, quitting: bool = False) -> None:
+    """Say what cancelling means now, and do what is answered. Going on is what enter does."""
+    runs = app.runs
+    view = runs.view
+    if view is None or not runs.under_way:
+        return
+    answers = [("wait", "Go on")]
+    if leave is not None:
+        answers.append(("leave", "Leave, it goes on"))
+    answers.append(("stop", "Stop at once" if view.stopping else "Cancel"))
+    meaning = (
+        "it stops already, once what is being changed is finished. Stopping at once leaves that half done; nobody sees "
+        "how it ends, and the next run finds out"
+        if view.stopping
+        else what_cancel_means(view)
+    )
+
+    def answered(answer: str | None) -> None:
+        if answer == "stop":
+            runs.stop()
+            if quitting:
+                app.quit_after_run()
+        elif answer == "leave" and leave is not None:
+            leave.dismiss()
+        elif answer == "wait" and quitting:
+            app.quit_after_run()
+
+    app.push_screen(AskStop(question, meaning, answers), answered)

@@ -1,0 +1,299 @@
+"""A change by keys: chosen, shown as a plan, agreed to or not, watched, cancelled, refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, OptionList
+
+from pdctl.control.execute import Interrupt
+from pdctl.control.proposal import Dip, Expected, Proposal
+from pdctl.control.request import DrainRequest, MoveRequest, Request
+from pdctl.errors import PlanRefused
+from pdctl.model.events import Event, RunEnded, StepDone, StepFailed, StepSkipped, StepStarted
+from pdctl.plan.steps import Action, Plan, Step
+from pdctl.tui.app import PdctlApp
+from pdctl.tui.screens.ask import AskStop, ChoosePool
+from pdctl.tui.screens.plan import PlanScreen
+from pdctl.tui.spans import plain
+from tests.tui.fakes import FakeFeed, FakeOperations, app_over
+from tests.tui.fleet import snapshot
+from tests.unit.deployments import r1_2p3d
+
+NAME = "n05.main.0"
+STEPS = tuple(
+    Step(action, NAME, "n05", "to move") for action in (Action.FENCE, Action.DRAIN, Action.STOP, Action.START)
+)
+PROPOSAL = Proposal(
+    Plan("move", (), STEPS),
+    ("pdctl", "move", "n05", "--to", "prefill"),
+    dips=(Dip("prefill", 2, 2, 3, 1), Dip("decode", 3, 2, 2, 1)),
+    expected={STEPS[0].id: Expected(1.0, 2.0, "settings"), STEPS[1].id: Expected(2.0, None, "settings")},
+    warnings=("decode will be busy",),
+    no_return=frozenset({STEPS[2].id}),
+)
+
+
+@dataclass
+class Fleet(FakeOperations):
+    """A move that goes on when it is told to: `go` for what is before the point of no return, `go_on` for the rest."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    fails: bool = False
+
+    async def carry_out(self, request: Request, sink: Callable[[Event], None], interrupt: Interrupt) -> int:
+        self.asked.append(("carry_out", request))
+        done = 0
+        for place, step in enumerate(STEPS):
+            if interrupt.asked.is_set():
+                sink(StepSkipped(step.id, step.action.value, NAME, interrupt.reason))
+                continue
+            sink(StepStarted(step.id, step.action.value, NAME, "n05", ""))
+            await first_of(self.go if place < 2 else self.go_on, interrupt.asked)
+            if place == 3 and self.fails:
+                hint = "look at `pdctl logs`"
+                sink(
+                    StepFailed(
+                        step.id, "start", NAME, "n05", "out of memory", hint, 1, last_lines=("HIP out of memory",)
+                    )
+                )
+            else:
+                sink(StepDone(step.id, step.action.value, NAME, 1.0))
+                done += 1
+        code = 130 if interrupt.asked.is_set() else 1 if self.fails else 0
+        sink(RunEnded("move", code, done, int(self.fails), len(STEPS) - done, 4.0, interrupt.reason))
+        return code
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+def fleet(**fields: object) -> Fleet:
+    """Operations on 2P3D whose nodes are n01 to n05 by name."""
+    deployment = r1_2p3d()
+    return Fleet(deployment=replace(deployment, cluster="demo"), proposal=PROPOSAL, **fields)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def shown(operations: FakeOperations, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Pilot[int]]:
+    feed = FakeFeed()
+    app = app_over(feed, operations, start="nodes")
+    async with app.run_test(size=size) as pilot:
+        await feed.push(snapshot())
+        await pilot.pause()
+        yield pilot
+
+
+def the_app(pilot: Pilot[int]) -> PdctlApp:
+    assert isinstance(pilot.app, PdctlApp)
+    return pilot.app
+
+
+def text(pilot: Pilot[int]) -> str:
+    screen = pilot.app.screen
+    assert isinstance(screen, PlanScreen)
+    return "\n".join(plain(line) for line in screen.lines(100))
+
+
+async def plan_of_move(pilot: Pilot[int]) -> PlanScreen:
+    """`m`, and the pool that is not the row's."""
+    the_app(pilot).begin_change("move", ("n05",))
+    await pilot.pause()
+    assert isinstance(pilot.app.screen, ChoosePool)
+    await pilot.press("enter")
+    await pilot.pause()
+    assert isinstance(pilot.app.screen, PlanScreen)
+    return pilot.app.screen
+
+
+async def test_a_move_is_shown_as_a_plan_and_cancel_has_the_focus() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await pilot.press("m")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ChoosePool)
+        pools = pilot.app.screen.query_one(OptionList)
+        assert pools.option_count == 2
+        await pilot.press("enter")
+        await pilot.pause()
+        told = text(pilot)
+        assert "decode         3        2        2        1" in told
+        assert "decode will be busy" in told
+        assert "$ pdctl move n05 --to prefill" in told
+        assert "point of no return" in told
+        assert isinstance(pilot.app.focused, Button)
+        assert pilot.app.focused.id == "cancel"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, PlanScreen)
+        assert [name for name, _ in operations.asked if name == "carry_out"] == []
+
+
+async def test_escape_leaves_a_plan_and_nothing_is_done() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, PlanScreen)
+        assert operations.asked[-1][0] == "propose"
+
+
+async def test_a_move_that_is_agreed_to_runs_to_its_end() -> None:
+    operations = fleet()
+    operations.go.set()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        assert operations.asked[-1] == ("carry_out", MoveRequest(("n05",), "prefill"))
+        assert "2 of 4 steps done" in text(pilot)
+        assert the_app(pilot).heading().mark == "move 2/4"
+        operations.go_on.set()
+        await the_app(pilot).runs.ended()
+        await pilot.pause()
+        assert "● done in 4.0s  4 of 4 steps done" in text(pilot)
+        assert the_app(pilot).heading().mark == ""
+
+
+async def test_a_cancel_before_the_point_of_no_return_takes_all_back() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        await pilot.press("x")
+        await pilot.pause()
+        question = pilot.app.screen
+        assert isinstance(question, AskStop)
+        assert "nothing was moved yet" in question.meaning
+        assert isinstance(pilot.app.focused, Button)
+        assert pilot.app.focused.id == "wait"
+        await pilot.press("enter")  # go on
+        await pilot.pause()
+        assert the_app(pilot).runs.under_way
+        await pilot.press("x", "left", "enter")  # round to the last answer
+        await the_app(pilot).runs.ended()
+        await pilot.pause()
+        assert "stopped" in text(pilot)
+        assert "cancelled by the operator" in text(pilot)
+        assert the_app(pilot).runs.view is not None
+
+
+async def test_a_run_goes_on_when_its_screen_is_left_and_leaving_pdctl_asks() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("tab", "enter")
+        await pilot.press("b")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, PlanScreen)
+        assert the_app(pilot).heading().mark == "move 0/4"
+        await pilot.press("q")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, AskStop)
+        await pilot.press("escape")
+        await pilot.press("R")
+        await pilot.pause()
+        assert "0 of 4 steps done" in text(pilot)
+        operations.go.set()
+        operations.go_on.set()
+        await the_app(pilot).runs.ended()
+
+
+async def test_a_failure_keeps_its_hint_and_last_lines_on_the_screen() -> None:
+    operations = fleet(fails=True)
+    operations.go.set()
+    operations.go_on.set()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("tab", "enter")
+        await the_app(pilot).runs.ended()
+        await pilot.pause()
+        told = text(pilot)
+        for words in ("out of memory", "hint: look at `pdctl logs`", "| HIP out of memory", "exit status 1"):
+            assert words in told
+
+
+async def test_a_refusal_is_said_with_its_hint() -> None:
+    operations = fleet(refusal=PlanRefused("decode would fall below its floor", hint="add a node first"))
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        told = text(pilot)
+        assert "decode would fall below its floor" in told
+        assert "hint: add a node first" in told
+        assert not pilot.app.screen.query_one("#agree", Button).display
+
+
+async def test_a_protected_cluster_asks_for_its_name() -> None:
+    operations = fleet()
+    operations.deployment = replace(operations.deployment, protected=True)
+    async with shown(operations) as pilot:
+        screen = await plan_of_move(pilot)
+        agree, field_ = screen.query_one("#agree", Button), screen.query_one("#name", Input)
+        assert agree.disabled
+        screen.agree()
+        assert not the_app(pilot).runs.under_way
+        field_.focus()
+        await pilot.press(*"dem", "enter")
+        assert agree.disabled
+        await pilot.press("o", "enter")
+        await pilot.pause()
+        assert pilot.app.focused is agree  # and so it is not disabled any more
+        await pilot.press("enter")
+        assert the_app(pilot).runs.under_way
+        operations.go.set()
+        operations.go_on.set()
+        await the_app(pilot).runs.ended()
+
+
+async def test_a_read_only_session_refuses_in_words_and_in_the_screen() -> None:
+    operations = fleet(read_only="--read-only")
+    async with shown(operations) as pilot:
+        await pilot.press("m")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, ChoosePool)
+        screen = await plan_of_move(pilot)  # whatever way it was reached
+        assert not screen.query_one("#agree", Button).display
+        screen.agree()
+        assert [name for name, _ in operations.asked if name == "carry_out"] == []
+
+
+async def test_a_plan_that_hangs_holds_up_no_key() -> None:
+    operations = fleet(hang=asyncio.Event())
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        assert "working out the plan" in text(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, PlanScreen)
+        await pilot.press("1")
+        assert pilot.app.current_mode == "pulse"
+
+
+async def test_a_drain_asks_why() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        the_app(pilot).begin_change("drain", ("n05",))
+        await pilot.pause()
+        await pilot.press(*"dimm", "enter")
+        await pilot.pause()
+        assert operations.asked[-1] == ("propose", DrainRequest(("n05",), reason="dimm"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_a_plan_is_whole_at_every_size(size: tuple[int, int]) -> None:
+    async with shown(fleet(), size) as pilot:
+        screen = await plan_of_move(pilot)
+        assert screen.query_one("#cancel", Button).region.bottom < size[1]
+        assert all(len(plain(line)) <= size[0] for line in screen.lines(size[0] - 1))
