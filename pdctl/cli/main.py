@@ -34,6 +34,8 @@ COMMANDS = {
     "replay": "show a recording of `watch --record`",
     "logs": "show the logs of instances, the router or the registrar",
     "restart": "relaunch instances, one of a role at a time",
+    "drain": "take slots out of service, and hold them there",
+    "undrain": "take holds away, and bring back what they held",
     "down": "fence, drain and stop",
     "run": "play a playbook: use cases in a row, with gates, undo and resume",
     "exec": "run one command on many nodes",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from pdctl.control.autopsy import autopsy
 from pdctl.control.builds import differing_builds
 from pdctl.control.cluster import Cluster
+from pdctl.control.history import read_holds
 from pdctl.control.observe import observe
 from pdctl.control.ports import NotAnswering
 from pdctl.control.steps.routing import router_url
 from pdctl.control.wanted import wanted
 from pdctl.model.deployment import Instance
 from pdctl.model.events import plain
+from pdctl.model.hold import Hold
 from pdctl.model.observed import Observed
 from pdctl.model.role import Role
 from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.held import hold_on, slots_of, whose
 from pdctl.plan.standing import NOT_RUNNING, Standing, stand
 from pdctl.plan.steps import REGISTRAR, ROUTER
 
@@ -40,6 +43,8 @@ class State(StrEnum):
     STOPPING = "stopping"
     FAILED = "failed"
     DOWN = "down"
+    DRAINED = "drained"  # out of service because it is held; what runs there is in `why`
+    QUARANTINED = "quarantined"
     RUNNING = "running"  # router, registrar
     UNKNOWN = "unknown"
 
@@ -65,11 +70,12 @@ class UnitView:
     restarts: int = 0
     why: str = ""
     last_lines: tuple[str, ...] = ()
+    held: str = ""  # who holds its slot and why, whatever its state
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """The whole. `serving` is None where it is unknown."""
+    """The whole. `serving` is None where it is unknown. `holds` stand, `expired_holds` count no more."""
 
     cluster: str
     ratio: str
@@ -81,6 +87,8 @@ class ClusterStatus:
     alerts: tuple[str, ...]
     unreachable: Mapping[str, str] = field(default_factory=dict)
     membership_age_s: float | None = None
+    holds: tuple[Hold, ...] = ()
+    expired_holds: tuple[Hold, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -89,9 +97,10 @@ class ClusterStatus:
 
 
 async def status(cluster: Cluster) -> ClusterStatus:
-    """Look at every node, the registrar and every engine's /health once."""
+    """Look at every node, the registrar, the holds and every engine's /health once."""
     deployment = cluster.deployment
-    observed = await observe(cluster)
+    observed, holds = await asyncio.gather(observe(cluster), read_holds(cluster))
+    observed = replace(observed, holds=holds)
     hashes = wanted(deployment).hashes
     views = await asyncio.gather(*(_instance(cluster, observed, hashes, instance) for instance in deployment.instances))
     known = {part.name for instance in deployment.instances for part in instance.parts} | {ROUTER, REGISTRAR}
@@ -110,6 +119,8 @@ async def status(cluster: Cluster) -> ClusterStatus:
         _alerts(observed),
         {name: trouble.cause for name, trouble in observed.unreachable.items()},
         membership.age_s if membership else None,
+        tuple(holds.standing.values()),
+        tuple(holds.expired.values()),
     )
 
 
@@ -117,7 +128,8 @@ def _alerts(observed: Observed) -> tuple[str, ...]:
     """What the operator should know besides the state of each unit, with who says it."""
     registrar = observed.membership.alerts if observed.membership else ()
     notes = (f"{name}: {note}" for name, view in observed.nodes.items() for note in view.notes)
-    return (*(f"registrar: {alert}" for alert in registrar), *differing_builds(observed), *notes)
+    unknown = (f"which slots are held is not known: {observed.holds.trouble}",) if observed.holds.trouble else ()
+    return (*(f"registrar: {alert}" for alert in registrar), *differing_builds(observed), *notes, *unknown)
 
 
 def ratio(instances: tuple[Instance, ...], views: tuple[UnitView, ...] | list[UnitView]) -> str:
@@ -156,6 +168,7 @@ async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, s
             state, why, lines = await _ended(cluster, instance, unit, seen.reason)
         case standing:
             state = State(standing.value)
+    state, held = _held(instance, state, observed)
     return UnitView(
         instance.name,
         instance.leader.node,
@@ -170,7 +183,24 @@ async def _instance(cluster: Cluster, observed: Observed, hashes: Mapping[str, s
         unit.restarts if unit else 0,
         why,
         lines,
+        held,
     )
+
+
+def _held(instance: Instance, state: State, observed: Observed) -> tuple[State, str]:
+    """Its state under the holds on its slots, and who holds them. Held away and still a member is not out of service;
+    what is unknown stays so."""
+    standing = observed.holds.standing
+    holds = [standing[slot] for slot in slots_of(instance) if slot in standing]
+    if not holds:
+        return state, ""
+    away = hold_on(instance, standing)
+    words = whose(away or holds[0])
+    if away is None or state is State.UNKNOWN:
+        return state, words
+    if state in (State.SERVING, State.WITHHELD, State.SILENT):
+        return state, f"{words}; still a member: `pdctl drain` was cut short, run it again"
+    return State(away.kind.value), words
 
 
 def _running_state(standing: Standing, answers: bool, name: str, observed: Observed, reason: str) -> tuple[State, str]:

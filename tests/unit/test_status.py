@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -15,12 +15,14 @@ from pdctl.control.status import ClusterStatus, State, UnitView, status
 from pdctl.control.wanted import wanted
 from pdctl.errors import InstanceError, Unreachable
 from pdctl.model.deployment import Deployment
+from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.observed import MemberSeen, MembershipSeen, NodeView, Observed
 from pdctl.model.unit import ExitEvidence, UnitState
 from pdctl.plan.steps import REGISTRAR, ROUTER
-from pdctl.ssh.fake import FakeShell, FakeShells
+from pdctl.ssh.fake import FakeShells
 from pdctl.supervisors.ports import Supervisor
 from tests.unit.deployments import r1_2p3d
+from tests.unit.lease_node import lease_shell
 from tests.unit.observations import Scene, stray
 
 FIRST, SECOND, LAST = "mi300x-01", "mi300x-02", "mi300x-05"
@@ -85,19 +87,30 @@ def scene() -> Scene:
 
 
 async def shown(
-    made: Scene, *, silent: frozenset[str] = frozenset(), notes: tuple[str, ...] = (), alerts: tuple[str, ...] = ()
+    made: Scene,
+    *,
+    silent: frozenset[str] = frozenset(),
+    notes: tuple[str, ...] = (),
+    alerts: tuple[str, ...] = (),
+    holds: Sequence[Hold] | None = (),
 ) -> ClusterStatus:
     deployment, seen = made.deployment, made.seen()
     nodes = {name: cast(Supervisor, SeenNode(name, seen, notes if name == FIRST else ())) for name in deployment.nodes}
     word = None if seen.membership is None else replace(seen.membership, alerts=alerts)
-    return await status(cluster_of(deployment, nodes, Health(silent), Word(word)))
+    return await status(cluster_of(deployment, nodes, Health(silent), Word(word), holds))
 
 
-def cluster_of(deployment: Deployment, nodes: Mapping[str, Supervisor], http: Http, members: Membership) -> Cluster:
+def cluster_of(
+    deployment: Deployment,
+    nodes: Mapping[str, Supervisor],
+    http: Http,
+    members: Membership,
+    holds: Sequence[Hold] | None = (),
+) -> Cluster:
     return Cluster(
         deployment,
         FakeShells({}),
-        FakeShell(deployment.lease_node),
+        lease_shell(deployment.lease_node, holds),
         nodes,
         nodes[deployment.router.node],
         http,
@@ -214,3 +227,50 @@ async def test_only_what_lives_is_a_stray() -> None:
 async def test_alerts_say_whose_they_are_and_a_nodes_notes_are_among_them() -> None:
     found = await shown(scene(), notes=("the ledger of generations was lost",), alerts=("one is kept out",))
     assert found.alerts == ("registrar: one is kept out", f"{FIRST}: the ledger of generations was lost")
+
+
+HELD = Hold(f"{LAST}.all", HoldKind.DRAINED, "ops@bastion", "new fans", 100.0)
+
+
+async def test_what_is_drained_is_out_of_service_and_says_who_and_why() -> None:
+    made = scene()
+    assert made.members is not None
+    del made.members[f"{LAST}.all.0"]
+    found = await shown(made, holds=[HELD])
+    view = by_name(found)[f"{LAST}.all.0"]
+    assert (view.state, view.held) == (State.DRAINED, "drained by ops@bastion: new fans")
+    assert (found.ratio, found.serving, found.holds) == ("2P 2/3D", True, (HELD,))
+
+
+async def test_what_is_held_and_still_a_member_is_not_called_drained() -> None:
+    view = by_name(await shown(scene(), holds=[HELD]))[f"{LAST}.all.0"]
+    assert view.state is State.SERVING
+    assert "still a member" in view.held
+
+
+@pytest.mark.parametrize("kind", [HoldKind.DRAINED, HoldKind.QUARANTINED])
+async def test_a_held_engine_that_failed_is_held_and_its_end_is_told(kind: HoldKind) -> None:
+    made = scene()
+    made.state(f"{LAST}.all.0", UnitState.EXITED, STOPPED)
+    view = by_name(await shown(made, holds=[replace(HELD, kind=kind)]))[f"{LAST}.all.0"]
+    assert (view.state.value, "stopped" in view.why) == (kind.value, True)
+
+
+async def test_a_node_out_of_reach_is_unknown_whoever_holds_it() -> None:
+    made = scene()
+    made.lose(LAST)
+    view = by_name(await shown(made, holds=[HELD]))[f"{LAST}.all.0"]
+    assert (view.state, view.held) == (State.UNKNOWN, "drained by ops@bastion: new fans")
+
+
+async def test_a_pin_changes_no_state_and_a_hold_that_ran_out_holds_nothing() -> None:
+    pinned = replace(HELD, kind=HoldKind.PINNED)
+    assert by_name(await shown(scene(), holds=[pinned]))[f"{LAST}.all.0"].state is State.SERVING
+    late = await shown(scene(), holds=[replace(HELD, until_s=101.0)])
+    assert (late.holds, [hold.slot for hold in late.expired_holds]) == ((), [HELD.slot])
+    assert by_name(late)[f"{LAST}.all.0"].held == ""
+
+
+async def test_a_damaged_record_of_holds_is_said_and_not_taken_for_none() -> None:
+    found = await shown(scene(), holds=None)
+    assert any("which slots are held is not known" in alert for alert in found.alerts)

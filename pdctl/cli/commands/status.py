@@ -11,10 +11,12 @@ from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read
 from pdctl.control.opened import Opened
 from pdctl.control.status import ClusterStatus, State, UnitView, as_json, status
+from pdctl.plan.held import whose
 from pdctl.text.duration import duration
 from pdctl.text.escape import log_line, one_line
 
 GOOD = (State.SERVING, State.RUNNING)
+HELD = (State.DRAINED, State.QUARANTINED)
 
 
 @click.command("status")
@@ -42,11 +44,15 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
     now = time.time()
     for view in views:
         click.echo(_line(view, width, now))
+        if view.held:
+            click.echo(f"  {'':{width}}   {one_line(view.held)}")
         if view.why and view.state not in GOOD and view.node not in seen.unreachable:
             click.echo(f"  {'':{width}}   {one_line(view.why)}")
         if view.state is State.FAILED or verbose:
             for line in view.last_lines[-5:]:
                 click.echo(f"  {'':{width}}   | {log_line(line)}")
+    for hold in seen.expired_holds:
+        click.echo(f"= {hold.slot}: was {one_line(whose(hold))}; that ran out, `pdctl undrain {hold.slot}` clears it")
     for name in seen.strays:
         click.echo(f"! {one_line(name)} runs, but is not in the inventory; `pdctl up` stops it")
     for text in seen.alerts:
@@ -56,7 +62,7 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
 
 
 def _line(view: UnitView, width: int, now: float) -> str:
-    sign = " " if view.state in GOOD else "?" if view.state is State.UNKNOWN else "!"
+    sign = " " if view.state in GOOD else "=" if view.state in HELD else "?" if view.state is State.UNKNOWN else "!"
     age = f" for {duration(now - view.started_at)}" if view.started_at and view.state in GOOD else ""
     role = f"{view.role:<8}" if view.pool else f"{'':8}"
     restarts = f", {view.restarts} restarts" if view.restarts else ""

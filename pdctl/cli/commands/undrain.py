@@ -1,0 +1,48 @@
+"""`pdctl undrain`."""
+
+from __future__ import annotations
+
+import click
+
+from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
+from pdctl.cli.proposal_view import proposal_json, proposal_lines
+from pdctl.cli.session import change, confirm, read
+from pdctl.control.drain import forget_holds, propose_undrain, undrain
+from pdctl.control.journal import Session
+from pdctl.control.opened import Opened
+from pdctl.control.request import UndrainRequest
+from pdctl.errors import UsageError
+
+
+@click.command("undrain")
+@click.argument("selectors", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only show the steps.")
+@click.option("--forget-all", is_flag=True, help="Begin a new record of holds, where the old one is damaged.")
+@click.pass_obj
+def command(options: Globals, selectors: tuple[str, ...], dry_run: bool, forget_all: bool) -> int:
+    """Take holds away, and bring back what they kept out of service: what runs is proven and registered, what does
+    not is started.
+    """
+    if forget_all == bool(selectors):
+        raise UsageError("say which slots, or --forget-all", hint="`pdctl status` shows what is held")
+    if forget_all:
+        confirm(options, "undrain", "Forget every hold of this cluster?")
+        return change(options, "undrain", forget_holds)
+    request = UndrainRequest(selectors)
+    if dry_run:
+
+        async def look(opened: Opened) -> int:
+            proposal = await propose_undrain(opened, request)
+            if options.json:
+                say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
+            else:
+                click.echo("\n".join(proposal_lines(proposal)))
+            return 0
+
+        return read(options, look)
+
+    async def act(opened: Opened, session: Session) -> int:
+        return await undrain(opened, request, session)
+
+    return change(options, "undrain", act)
