@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -61,6 +61,9 @@ MakePlan = Callable[[Observed, Applied | None, Mapping[str, Trouble]], Plan]
 OwnSteps = Callable[[RunContext], Mapping[Action, Handler]]
 """What one command's steps do that no other has, or does otherwise."""
 
+Foreword = Callable[[Plan], Iterable[Event]]
+"""What a command says, and what is in the journal, before the first step of its plan."""
+
 Afterwards = Callable[[RunContext, Plan, Tally, Emit], Awaitable[str]]
 """What a command does once its plan has ended, however it did, unless the lease was lost or the operator insisted: take
 back what was cut short. Says in words what became of it, "" where it had nothing to do. It emits what it does."""
@@ -90,6 +93,7 @@ class Run:
     needs_secrets: bool = True
     honours_holds: bool = True
     gate: Gate | None = None
+    foreword: Foreword | None = None
     own_steps: OwnSteps | None = None
     afterwards: Afterwards | None = None
 
@@ -144,6 +148,8 @@ class Run:
             await emit(Warned(text))
         for held in plan.held:
             await emit(SlotHeld(held.slot, held.hold.kind.value, held.hold.by, held.hold.reason, held.text))
+        for event in self.foreword(plan) if self.foreword is not None else ():
+            await emit(event)
         # All at once: the journal takes them in this order, in few round trips.
         planned = (Planned(step.id, step.action.value, step.subject, step.node, step.reason) for step in plan.steps)
         await asyncio.gather(*(emit(event) for event in planned))

@@ -62,9 +62,9 @@ def find_drift(
     names = _parts(deployment, change.subject)
     units = [observed.unit(name) for name in names]
     living = [unit for unit in units if unit is not None and unit.state in _LIVES]
-    for unit in living:
-        if not known.ours(unit) and unit.labels.spec_hash != wanted.get(unit.labels.instance):
-            what = _STRAY if change.kind is ChangeKind.STOP else f"was started otherwise {_spec(unit)}"
+    for alive in living:
+        if not known.ours(alive) and alive.labels.spec_hash != wanted.get(alive.labels.instance):
+            what = _STRAY if change.kind is ChangeKind.STOP else f"was started otherwise {_spec(alive)}"
             return Drift(change.subject, what, by_hand=True)
     if any(name not in known.applied for name in names):
         return Drift(change.subject, _STRAY) if change.kind is ChangeKind.STOP else None

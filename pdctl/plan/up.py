@@ -47,6 +47,7 @@ def plan_up(
     restart: frozenset[str] = frozenset(),
     refused: Mapping[str, Trouble] | None = None,
     left: Mapping[str, Trouble] | None = None,
+    hung: frozenset[str] = frozenset(),
     at_once: int = 1,
 ) -> Plan:
     """The steps that make the cluster what the inventory says.
@@ -55,10 +56,11 @@ def plan_up(
     that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once` of a pool
     (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of
     them runs is left as it is, and so are `left` (instances, strays, services) and what a hold keeps out of service.
+    `hung` are stopped without a drain, which would never end.
     Nothing that serves is replaced while the router's node is out of reach, since the router could still choose it, nor
     in a pool of which too much is out of reach.
     """
-    draft = _Draft(deployment, wanted, observed, dict(refused or {}), left or {})
+    draft = _Draft(deployment, wanted, observed, dict(refused or {}), left or {}, hung)
     draft.routing()
     held = held_instances(deployment, observed.holds.standing)
     chosen = [each for each in deployment.instances if only is None or each.name in only]
@@ -82,6 +84,7 @@ class _Draft:
     observed: Observed
     refused: dict[str, Trouble]
     left: Mapping[str, Trouble]
+    hung: frozenset[str]
     changes: list[Change] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
@@ -179,7 +182,7 @@ class _Draft:
             self.losing[name] = self._serves_in(instance)
         else:
             self.gaining[name] = instance.pool
-        self.steps += take_down(name, node, reason, drain=serves)
+        self.steps += take_down(name, node, reason, drain=serves and name not in self.hung)
         self._bring_up(instance, "", start=True, needs=(step_id(Action.STOP, name),))
 
     def _out_of_reach(self, pool: str) -> Trouble | None:

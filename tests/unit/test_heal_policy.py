@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_a_slot_is_relaunched_once_in_half_an_hour_then_quarantined(ago_s: float
 
 
 def test_the_memory_is_the_journal() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"event": "healing", "slots": ["n1.main"], "ts": 5.0},
         {"event": "healing", "slots": ["n1.main", "n2.main"], "ts": 9.0},
         {"event": "healing", "slots": ["n2.main"], "ts": 7.0},
