@@ -92,13 +92,17 @@ def _unseen(pool: PoolFigures) -> str:
 def _instances(snapshot: Snapshot, width: int) -> Table:
     rows = []
     for instance in snapshot.instances.values():
-        style = "" if instance.vital in _GOOD and instance.member else "yellow" if instance.vital in _GOOD else "red"
+        good = instance.vital in _GOOD
+        style = "dim" if instance.held else "" if good and instance.member else "yellow" if good else "red"
         rows.append(((instance.name, _state(instance), *_cells(instance, WINDOWS_S[0])), style))
     return _table(("instance", "state"), rows, width)
 
 
 def _state(instance: InstanceFigures) -> str:
     word = instance.vital.value
+    if instance.held and instance.member is not True:
+        held = instance.held.partition(" ")[0]
+        return held if instance.vital is Vital.UP else f"{held}, {word}"
     if instance.vital is Vital.UP and instance.member is not True:
         word = "up, no member" if instance.member is False else "up, member?"
     return word

@@ -7,6 +7,7 @@ from pdctl.model.observed import MembershipSeen, Observed, Trouble
 from pdctl.model.role import Role
 from pdctl.model.snapshot import Vital
 from pdctl.model.unit import UnitState, UnitStatus
+from pdctl.plan.held import hold_on, whose
 from pdctl.plan.steps import ROUTER
 from pdctl.telemetry.instance import Expected
 from pdctl.telemetry.router import RouterSight
@@ -102,9 +103,11 @@ def _expected(instance: Instance, observed: Observed) -> Expected:
         member = seen is not None and seen.registered
         if seen is not None and not seen.registered:
             why = why or f"withheld from the router: {seen.why}"
+    hold = hold_on(instance, observed.holds.standing)
+    held = whose(hold) if hold is not None else ""
     if vital is Vital.UP and member is False:
-        vital = Vital.STARTING
-        why = why or "not registered"
+        vital = vital if held else Vital.STARTING
+        why = why or held or "not registered"
     pool, role = _serves(instance, unit)
     return Expected(
         name=instance.name,
@@ -116,6 +119,7 @@ def _expected(instance: Instance, observed: Observed) -> Expected:
         vital=vital,
         member=member,
         why=why,
+        held=held,
     )
 
 

@@ -28,12 +28,14 @@ from pdctl.control.expected import (
     take_router,
     unseen_instances,
 )
+from pdctl.control.history import read_holds
 from pdctl.control.kv_shape import read_kv_shape
 from pdctl.control.light_watch import LightWatch
 from pdctl.control.observe import observe
 from pdctl.control.without_gc import without_gc
 from pdctl.errors import InstanceError, NodeError
 from pdctl.model.figure import Figure
+from pdctl.model.hold import Holds
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
 from pdctl.model.role import Connector, Role
@@ -83,6 +85,7 @@ class Watch:
     troubled: frozenset[str] = frozenset()  # engines that were down or silent at the last tick
     reads_kv: bool = False  # whether the model's config is read for what is unknown of KV
     notes: tuple[str, ...] = ()
+    holds: Holds = field(default_factory=Holds)
     health: tuple[Alert, ...] = ()  # what the last light look at the nodes' hardware found
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
@@ -114,19 +117,23 @@ class Watch:
     def _worry(self, snapshot: Snapshot, now_s: float) -> None:
         """Ask for a look where an engine has fallen silent, and now and then while one is."""
         bad = (Vital.STALE, Vital.UNKNOWN, Vital.DOWN)
-        troubled = frozenset(name for name, instance in snapshot.instances.items() if instance.vital in bad)
+        troubled = frozenset(
+            name for name, instance in snapshot.instances.items() if instance.vital in bad and not instance.held
+        )
         if troubled != self.troubled or (troubled and now_s - self.looked_s >= LOOK_TROUBLED_S):
             self.look_now.set()
         self.troubled = troubled
 
     async def look(self) -> Observed:
         """Ask every node what runs there, and let the streams scrape it."""
-        observed = await observe(self.cluster)
+        observed, holds = await asyncio.gather(observe(self.cluster), read_holds(self.cluster))
+        observed = replace(observed, holds=self._known(holds))
         deployment, now_s = self.cluster.deployment, self.cluster.clock.monotonic()
         self.looked_s = now_s
         self.builder.expect(expected_instances(deployment, observed))
         self.builder.expect_nodes(list(deployment.nodes), holders(deployment, observed))
-        self.notes = moved_notes(deployment, observed)
+        unknown = (f"which slots are held is not known: {holds.trouble}",) if holds.trouble else ()
+        self.notes = (*moved_notes(deployment, observed), *unknown)
         take_router(self.sight, deployment, observed, now_s)
         if self.canaries is not None:
             self.canaries.see(observed)
@@ -141,6 +148,12 @@ class Watch:
             stream.order(Order(self.interval_s, names, targets[node]))
         self.looked.set()
         return observed
+
+    def _known(self, holds: Holds) -> Holds:
+        """The holds, or those that were last seen where nobody can say now: else what is held would seem to fail."""
+        if not holds.trouble:
+            self.holds = holds
+        return self.holds
 
     async def keep_reading(self, source: PrometheusSource) -> None:
         """What the operator's Prometheus has seen since; where it does not answer, engines grow stale and say why."""

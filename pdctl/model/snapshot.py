@@ -105,7 +105,8 @@ class KvTransfer:
 class InstanceFigures:
     """One instance. `member`: whether the router may pick it, None where that is unknown. `windows` and `kv` have the
     shortest window only: a tick over hundreds of instances has to be cheap. `ranks`: what each DP rank has in hand, by
-    its number, where the process has several; empty of one, of what is not heard, and in recordings before them."""
+    its number, where the process has several; empty of one, of what is not heard, and in recordings before them.
+    `held`: who holds it out of service and why ("drained by ops@host: new fans"), "" where nobody does."""
 
     name: str
     node: str
@@ -121,6 +122,7 @@ class InstanceFigures:
     windows: Mapping[int, Window]
     kv: Mapping[int, KvTransfer]
     ranks: Mapping[str, Load] = field(default_factory=dict)
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

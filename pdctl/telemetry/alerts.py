@@ -123,6 +123,8 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
     """Hung, dead, silent, and members that are none of it but get no traffic."""
     for instance in snapshot.instances.values():
         name = instance.name
+        if instance.held and instance.vital is not Vital.HUNG:
+            continue  # somebody took it out of service, and may have stopped it
         match instance.vital:
             case Vital.HUNG:
                 hint = f"`pdctl logs {name}`, then `pdctl restart {name}`"
@@ -143,7 +145,10 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
 def _nodes(snapshot: Snapshot) -> Iterator[Condition]:
     for node in snapshot.nodes.values():
         if node.reachable is False:
-            those = [instance.name for instance in snapshot.instances.values() if instance.node == node.name]
+            there = [instance for instance in snapshot.instances.values() if instance.node == node.name]
+            those = [instance.name for instance in there if not instance.held]
+            if there and not those:
+                continue  # all that it has is held: whoever works on it knows
             cause = node.why + (f"; nothing is known of {', '.join(those)}" if those else "")
             yield Condition(f"node:{node.name}", AlertLevel.WARN, node.name, cause, f"`ssh` to {node.name} by hand")
 

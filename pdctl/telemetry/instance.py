@@ -27,7 +27,7 @@ SHORT_S: Final = WINDOWS_S[0]
 @dataclass(frozen=True, slots=True)
 class Expected:
     """One instance as the inventory and its units have it. `vital`: what its unit says (UP where that is all it
-    says); `member` None: not known."""
+    says); `member` None: not known; `held`: who holds it out of service, and why."""
 
     name: str
     node: str
@@ -38,6 +38,7 @@ class Expected:
     vital: Vital = Vital.UP
     member: bool | None = None
     why: str = ""
+    held: str = ""
 
 
 @dataclass(slots=True)
@@ -130,6 +131,7 @@ def instance_figures(engine: Engine, now_s: float, interval_s: float, kv: KvShap
         windows={SHORT_S: recent},
         kv={SHORT_S: moved},
         ranks=ranks,
+        held=expected.held,
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pdctl.control.expected import expected_instances, holders, moved_notes, take_router
-from pdctl.model.observed import NodeView, Observed, Trouble
+from pdctl.model.hold import Hold, HoldKind, Holds
+from pdctl.model.observed import MembershipSeen, NodeView, Observed, Trouble
 from pdctl.model.role import Role
 from pdctl.model.snapshot import Vital
 from pdctl.model.unit import UnitStatus
+from pdctl.telemetry.instance import Expected
 from pdctl.telemetry.router import RouterSight
 from tests.unit.deployments import r1_2p3d
 from tests.unit.observations import parts_of
@@ -52,3 +54,18 @@ def test_what_was_known_of_members_stays_and_grows_old_where_nobody_can_be_asked
     sight = RouterSight(members={"a": True}, members_s=1.0)
     take_router(sight, WANTED, seen([]), 30.0)
     assert (sight.member("a", 5.0), sight.member("b", 5.0), sight.member("a", 30.0)) == (True, False, None)
+
+
+def test_what_a_hold_keeps_out_of_service_is_not_said_to_be_starting() -> None:
+    hold = Hold(f"{MOVED.leader.node}.{MOVED.leader.slot}", HoldKind.DRAINED, "ops@bastion", "new fans", 0.0)
+    still = replace(seen(parts_of(WANTED, MOVED)), membership=MembershipSeen(1, 1, True, {}, 0.5))
+
+    def of_moved(observed: Observed) -> Expected:
+        return next(each for each in expected_instances(WANTED, observed) if each.name == MOVED.name)
+
+    assert (of_moved(still).vital, of_moved(still).why, of_moved(still).held) == (Vital.STARTING, "not registered", "")
+    held = of_moved(replace(still, holds=Holds.at(1.0, [hold])))
+    told = "drained by ops@bastion: new fans"
+    assert (held.vital, held.why, held.held) == (Vital.UP, told, told)
+    pinned = replace(still, holds=Holds.at(1.0, [replace(hold, kind=HoldKind.PINNED)]))
+    assert of_moved(pinned).held == ""

@@ -163,3 +163,14 @@ def test_one_slow_request_of_three_does_not_burn_the_slo() -> None:
             for node in ("n1", "n2", "n3"):
                 bench.scrape(node, engine(1.0, [3.0] * (count if second > 20 and node == "n2" else 0), steps=second))
         assert ("slo:ttft" in ids(book.take(bench.build())[0])) is wanted
+
+
+def test_what_is_held_and_stopped_or_away_is_no_alert() -> None:
+    held = "drained by ops@bastion: new fans"
+    for away in (Vital.DOWN, Vital.STALE, Vital.UNKNOWN):
+        snapshot = at(served(), 0.0, n2=away, n3=away)
+        instances = {**snapshot.instances, "n2.main.0": replace(snapshot.instances["n2.main.0"], held=held)}
+        nodes = {**snapshot.nodes, "n2": replace(snapshot.nodes["n2"], reachable=False, why="no route to n2")}
+        alerts, _ = AlertBook(raise_after_s=0.0).take(replace(snapshot, instances=instances, nodes=nodes))
+        assert [found for found in ids(alerts) if "n2" in found] == []
+        assert [found for found in ids(alerts) if "n3" in found] != []
