@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from pdctl.control.clock import Clock
 from pdctl.control.execute import Interrupt
@@ -120,7 +120,8 @@ class Playing:
         """The end of `work`. Where it only looks it is cut short; else it is asked to stop, and waited for."""
         cut = asyncio.create_task(child.asked.wait())
         try:
-            await asyncio.wait({work, cut}, timeout=task.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            waits: set[asyncio.Future[Any]] = {work, cut}
+            await asyncio.wait(waits, timeout=task.timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return self._own(work.result())
             late = not child.asked.is_set()

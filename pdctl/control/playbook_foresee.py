@@ -116,7 +116,10 @@ class Foresight:
 
 def plan_words(plan: Plan) -> tuple[str, ...]:
     """A plan's changes, and what it cannot reach."""
-    changes = [f"{change.kind.value} {change.subject}: {change.reason}" for change in plan.changes]
+    changes = [
+        f"{change.kind.value} {change.subject}: {', '.join(change.differences) or change.reason}"
+        for change in plan.changes
+    ]
     blocked = [f"nothing can be said of {item.subject}: {item.trouble.cause}" for item in plan.blocked]
     return (*changes, *blocked) or ("nothing to do",)
 

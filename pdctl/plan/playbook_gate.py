@@ -68,16 +68,21 @@ def look(
 
 def _members(snapshot: Snapshot, names: frozenset[str]) -> Condition:
     wanted = f"{len(names)} members"
-    missing: list[str] = []
-    doubtful: list[str] = []
+    missing: dict[str, list[str]] = {}
+    doubtful: dict[str, list[str]] = {}
     for name in sorted(names):
         instance = snapshot.instances.get(name)
         if instance is None or instance.member is None or instance.vital in (Vital.UNKNOWN, Vital.STALE):
-            doubtful.append(f"{name} {instance.why or 'unknown' if instance else 'unknown'}")
+            doubtful.setdefault(instance.why if instance and instance.why else "unknown", []).append(name)
         elif not (instance.member and instance.vital is Vital.UP):
-            missing.append(f"{name} {instance.vital.value}{'' if instance.member else ', no member'}")
-    saw = "; ".join([*missing, *doubtful]) or f"all {len(names)}"
-    return Condition(wanted, False if missing else None if doubtful or not names else True, saw)
+            what = instance.vital.value if instance.vital is not Vital.UP else "no member"
+            missing.setdefault(what, []).append(name)
+    saw = "; ".join(f"{why}: {_some(those)}" for why, those in (missing | doubtful).items())
+    return Condition(wanted, False if missing else None if doubtful or not names else True, saw or f"all {len(names)}")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _alerts(snapshot: Snapshot, watched_s: float) -> Condition:
