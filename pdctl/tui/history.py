@@ -21,8 +21,6 @@ Key: TypeAlias = tuple[str, str, str]
 
 SPAN_S: Final = 900
 WINDOW_S: Final = WINDOWS_S[0]
-BACK_S: Final = 2.0
-"""A clock that is set back by less than this is a correction; by more, it is another place of a recording."""
 AGO_S: Final = 60
 NEAR_S: Final = 5
 """What is compared: now, and the mean over these seconds about a minute ago."""
@@ -39,16 +37,13 @@ class History:
     first_s: int | None = None
     _stamps: array[int] = field(init=False)
     _series: dict[Key, array[float]] = field(default_factory=dict)
-    _taken_s: float = -math.inf
 
     def __post_init__(self) -> None:
         self._stamps = array("q", [_EMPTY]) * self.span_s
 
     def add(self, snapshot: Snapshot) -> None:
-        """Keep its figures. One that is older than the last clears what was there: its future is not known yet."""
-        if snapshot.taken_s < self._taken_s - BACK_S:
-            self.clear()
-        self._taken_s = snapshot.taken_s
+        """Keep its figures. One that is older than the last is another place in time: what was seen before it is shown
+        with it, and what was seen after it is there again when that time comes."""
         second = int(snapshot.taken_s)
         slot = second % self.span_s
         if self._stamps[slot] != second:
@@ -57,22 +52,15 @@ class History:
                 series[slot] = math.nan
         for key, figure in figures_of(snapshot):
             if isinstance(figure, Figure):
-                series = self._series.get(key)
-                if series is None:
-                    series = self._series[key] = array("d", [math.nan]) * self.span_s
-                series[slot] = figure.middle
+                kept = self._series.get(key)
+                if kept is None:
+                    kept = self._series[key] = array("d", [math.nan]) * self.span_s
+                kept[slot] = figure.middle
         lapped = self.newest_s is not None and second // self.span_s != self.newest_s // self.span_s
         self.newest_s = second
-        self.first_s = second if self.first_s is None else self.first_s
+        self.first_s = second if self.first_s is None else min(second, self.first_s)
         if lapped:
             self._forget()
-
-    def clear(self) -> None:
-        """Nothing is known any more."""
-        self._stamps = array("q", [_EMPTY]) * self.span_s
-        self._series.clear()
-        self.newest_s = self.first_s = None
-        self._taken_s = -math.inf
 
     def series(self, key: Key, columns: int, step_s: int) -> tuple[float | None, ...]:
         """`columns` means of `step_s` seconds each, the newest last; None where nothing is known."""

@@ -60,7 +60,7 @@ def plot_lines(plot: Plot, history: History, room: Room) -> list[Inked]:
     lower = history.series(plot.down, count, step) if plot.down is not None else ()
     edge = top_of(upper, lower)
     scale = (Span(f"{duration(count * step)}, to {plot.say(edge)}", Ink.DIM),)
-    title = (Span(clipped(plot.title, max(1, room.columns - 22)), Ink.DIM),)
+    title = (Span(clipped(plot.title, room.columns), Ink.DIM),)
     rows = max(0, room.rows - 1)
     below = rows // 2 if plot.down is not None else 0
     up = chart(upper, rows - below, ascii_only=room.ascii_only, top=edge, filled=plot.down is not None)

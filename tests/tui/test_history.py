@@ -64,12 +64,20 @@ def test_a_minute_ago_is_a_mean_around_it() -> None:
     assert history.ago(REQUESTS, 200) is None
 
 
-def test_a_recording_that_goes_back_starts_anew_and_a_clock_that_twitches_does_not() -> None:
+def test_going_back_in_time_shows_what_was_known_then_and_going_on_the_rest_again() -> None:
+    history = filled({second: float(second) for second in range(100)})
+    history.add(at(20.0, 20.0))
+    assert history.series(REQUESTS, 3, 1) == (18.0, 19.0, 20.0)
+    history.add(at(99.0, 99.0))
+    assert history.series(REQUESTS, 3, 1) == (97.0, 98.0, 99.0)
+
+
+def test_another_place_of_a_recording_has_no_past_yet() -> None:
     history = filled(dict.fromkeys(range(100), 1.0))
-    history.add(at(98.0))
-    assert history.known_s == 99
-    history.add(at(20.0, 7.0))
+    history.add(at(50_000.0, 7.0))
     assert history.series(REQUESTS, 3, 1) == (None, None, 7.0)
+    history.add(at(-50_000.0, 8.0))
+    assert history.series(REQUESTS, 3, 1) == (None, None, 8.0)
 
 
 def test_a_part_is_not_the_sum() -> None:
