@@ -55,11 +55,9 @@ class ActivityScreen(TabledScreen):
         return "runs"
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.read()
 
     def on_screen_resume(self, event: Any) -> None:
-        super().on_screen_resume(event)
         self.read()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -131,12 +129,10 @@ class RunScreen(ViewScreen):
         yield Canvas(lambda: self.look, id="lines")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one(Canvas).focus()
         self.draw()
 
     def on_resize(self, event: Any) -> None:
-        super().on_resize(event)
         self.draw()
 
     def draw(self) -> None:

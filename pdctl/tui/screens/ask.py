@@ -1,4 +1,4 @@
-"""Small questions before a change: which pool, for what reason, and whether to cancel. The harmless one has the focus."""
+"""Small questions before a change: which pool, why, and whether to cancel. The harmless answer has the focus."""
 
 from __future__ import annotations
 

@@ -50,21 +50,21 @@ class LogsScreen(ViewScreen):
         self.panel = LogPanel(lambda: self.look, id="log")
         self._waiting: list[Heard] = []
         self._flushing = False
+        self._ready = False  # whether its widgets are there
 
     def body(self) -> ComposeResult:
         yield self.panel
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.panel.focus()
-        if not self.names:
-            self.follow(default_names(self.pdctl.operations))
+        self._ready = True
+        self.follow(self.names or default_names(self.pdctl.operations))
 
     def follow(self, names: Sequence[str]) -> None:
         """Show the logs of these, and what is added to them."""
         self.names = tuple(names)
         self._waiting.clear()
-        if self.is_mounted:
+        if self._ready:
             self.panel.begin(self.names)
             self.read(self.names)
 
@@ -132,7 +132,7 @@ class LogsScreen(ViewScreen):
     # --- keys
 
     def action_log_search(self) -> None:
-        self.prompt.ask("filter", self.panel.searched, hint="text to look for; n and N go on")
+        self.prompt.ask("filter", hint="text to look for; n and N go on, esc clears")
 
     def action_log_next(self) -> None:
         self._found(self.panel.search_next(forward=True))

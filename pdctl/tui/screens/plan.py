@@ -141,7 +141,6 @@ class PlanScreen(ViewScreen):
             yield Static("", id="hint")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._asked_s = self.runs.clock.monotonic()
         self._forget = self.runs.listen(self.draw)
         if self.request is not None:
