@@ -42,10 +42,10 @@ async def test_a_run_is_a_row_and_enter_shows_its_steps() -> None:
         assert [(run.what, run.outcome.value) for run in screen.fleet.shown_rows] == [("move a.main.0", "failed")]
         await pilot.press("enter")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, RunScreen)
+        assert [type(one) for one in pilot.app.screen_stack[-2:]] == [ActivityScreen, RunScreen]
         await pilot.press("escape")
         await pilot.pause()
-        assert pilot.app.screen is screen
+        assert type(pilot.app.screen_stack[-1]) is ActivityScreen
 
 
 async def test_what_cannot_be_read_anew_stays_with_its_age() -> None:

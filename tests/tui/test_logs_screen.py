@@ -136,7 +136,7 @@ async def test_search_goes_from_match_to_match() -> None:
         await pilot.press("N")
         assert screen.panel.place == 30
         await pilot.press("slash", *"never", "enter")
-        assert screen.complaint == "nothing holds 'lostnever'"
+        assert screen.complaint == "nothing holds 'never'"
 
 
 async def test_levels_are_hidden_and_troubles_are_not() -> None:
