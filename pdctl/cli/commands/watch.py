@@ -60,6 +60,25 @@ SETTLE_S: Final = 3.0
     metavar="COMMAND|URL",
     help="Run this, or post to it, for each alert that is raised or clears (JSON on stdin or as body).",
 )
+@click.option(
+    "--apply",
+    "applies",
+    is_flag=True,
+    help="Follow the inventory file and apply what changes in it, as `pdctl up` would; shows events, no figures.",
+)
+@click.option(
+    "--heal",
+    "heals",
+    is_flag=True,
+    help="Relaunch engines that died, once in 30 minutes each; what dies again is quarantined. Shows events too.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="With --apply: how many instances of a pool may be out of service together.",
+)
 @click.option("--quiet", is_flag=True, help="Show nothing: for --record without a terminal.")
 @click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
 @click.pass_obj
@@ -70,13 +89,21 @@ def command(
     record_to: Path | None,
     canaries: bool,
     on_alert: str | None,
+    applies: bool,
+    heals: bool,
+    at_once: int,
     quiet: bool,
     ticks: int | None,
 ) -> int:
     """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
 
-    A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing.
+    A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing, but with --apply
+    and --heal: those keep the cluster what its inventory says.
     """
+    if applies or heals:
+        from pdctl.cli.keeping import keep  # all that changes clusters, which a watch does without
+
+        return keep(options, applies=applies, heals=heals, at_once=at_once, on_alert=on_alert)
 
     async def act(opened: Opened) -> int:
         stop = asyncio.Event()
