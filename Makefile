@@ -20,8 +20,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## bring five simulated nodes up as 2P3D, serve a load through vllm-router, take all down
-	@$(BIN)/pdctl demo --headless
+demo: setup  ## five simulated nodes as 2P3D under load: live in a terminal, else a fixed load and a summary
+	@if test -t 0 && test -t 1; then $(BIN)/pdctl demo; else $(BIN)/pdctl demo --headless; fi
 
 # Most tests wait for processes more than they compute. tests/conftest.py says what begins first, and xdist would undo it.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder

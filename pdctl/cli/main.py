@@ -27,6 +27,8 @@ COMMANDS = {
     "plan": "say what `up` would do, and why",
     "up": "make the cluster what the inventory says",
     "status": "show what runs, what is registered, and what died of what",
+    "top": "the terminal: see it all live, move and drain with a key; `pdctl` alone does the same",
+    "keys": "the keys of the terminal",
     "watch": "live figures of pools and instances: latency, load, KV transfer, alerts",
     "canary": "send a tiny request through every prefill x decode pair",
     "export": "write what a Prometheus and a Grafana need to know of the cluster",
@@ -84,14 +86,29 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="pdctl")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> int:
     """Bring prefill/decode clusters up on bare-metal GPU nodes over SSH, watch them, and take them down.
 
     The inventory says what is wanted; the nodes' own units say what is. A run can be killed at any point: the next
     one, from any machine, goes on from what it finds.
+
+    Without a command, the cluster is shown live in the terminal (`pdctl top`).
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    if sys.stdin.isatty() and sys.stdout.isatty() and not ctx.obj.json:
+        from pdctl.cli.commands.top import command as top
+
+        return int(ctx.invoke(top))
+    click.echo(ctx.get_help())
+    return UsageError.exit_code
 
 
 with_global_options(cli, root=True)

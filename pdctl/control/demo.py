@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,7 +140,7 @@ async def _serve(
         outcome.up_s = clock.monotonic() - began
         if outcome.up_code == 0:
             before = await kv_figures(opened.cluster)
-            outcome.report = await _load(opened, load, runner, session, on_result)
+            outcome.report = await serve_load(opened, load, runner, session, on_result)
             outcome.kv = (await kv_figures(opened.cluster)).since(before)
         began = clock.monotonic()
         # The first interrupt asked for this very `down`, so it does not count as one of its own.
@@ -150,7 +151,18 @@ async def _serve(
         outcome.interrupted = session.interrupt.asked.is_set()
 
 
-async def _load(
+@asynccontextmanager
+async def demo_cluster(options: FleetOptions) -> AsyncIterator[Opened]:
+    """Simulated nodes and their cluster, nothing started on them yet; with the context everything on them ends.
+
+    Raises PdctlError if the nodes do not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="pdctl-demo-") as directory:
+        async with DemoFleet(Path(directory), options) as nodes, open_cluster(nodes.inventory) as opened:
+            yield opened
+
+
+async def serve_load(
     opened: Opened, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None
 ) -> LoadReport | None:
     """The load's report, of what was sent where the operator ended it; None if they insisted on now."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events, work
 from textual.app import SystemCommand
@@ -32,6 +32,8 @@ from pdctl.tui.settings import INTERVALS_S, Settings
 from pdctl.tui.themes import THEMES
 from pdctl.tui.views import VIEWS, View
 from pdctl.tui.widgets.bars import Heading
+
+STORY_LINES: Final = 60
 
 
 class PdctlApp(RunKeys):
@@ -59,6 +61,7 @@ class PdctlApp(RunKeys):
         self.runs.listen(self._redraw)
         self._frozen: Snapshot | None = None
         self._mark = ""
+        self.story: tuple[str, ...] = ()
         self._look: Palette | None = None
         self._before = self.settings.start
         for item in VIEWS:
@@ -86,10 +89,14 @@ class PdctlApp(RunKeys):
         mark = "  ".join(text for text in (self.run_mark(), self.time_mark(), self._mark) if text)
         return Heading(cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, mark)
 
-    def mark(self, text: str) -> None:
-        """What a recording adds to the first line: "" or its place, as text."""
+    def announce(self, text: str, story: Sequence[str] = ()) -> None:
+        """Say this in the first line, until it is called with ""; for what goes on beside the screens. The last lines
+        of the `story` stand in the place of a view as long as there is nothing to show."""
         self._mark = text
-        self._redraw()
+        self.story = (*self.story, *story)[-STORY_LINES:]
+        if self.is_running and isinstance(self.screen, ViewScreen) and self.screen.is_mounted:
+            self.screen.tell()
+            self.screen.redraw()
 
     def keyed(self, actions: Sequence[Action]) -> tuple[Action, ...]:
         """The actions with the operator's own keys."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
+from pdctl.cli.terminal_settings import terminal_options, terminal_settings
 from pdctl.control.demo_nodes import (
     FleetOptions,
     demo_nodes_down,
@@ -24,17 +27,25 @@ from pdctl.control.demo_record import DemoNodes
 @click.option("--concurrency", type=click.IntRange(1, 512), default=16, show_default=True)
 @click.option("--layout", default="2P3D", show_default=True, help="Prefill and decode nodes, one instance each.")
 @click.option("--mode", type=click.Choice(["read", "write"]), default="write", show_default=True)
+@terminal_options
 @click.pass_context
-def command(ctx: click.Context, headless: bool, requests: int, concurrency: int, layout: str, mode: str) -> int | None:
+def command(
+    ctx: click.Context, headless: bool, requests: int, concurrency: int, layout: str, mode: str, **flags: Any
+) -> int | None:
     """A fleet of simulated nodes, brought up by the same code as real ones and served through vllm-router.
 
-    Nothing is left running when it ends, whatever way it ends. `pdctl demo nodes up` keeps nodes for separate commands.
+    In a terminal it is shown live, and its nodes can be moved, drained and restarted; `?` shows the keys. Nothing is
+    left running when it ends, whatever way it ends. `pdctl demo nodes up` keeps nodes for separate commands.
     """
     if ctx.invoked_subcommand is not None:
         return None
+    options = FleetOptions(layout=layout, mode=mode)
+    if not headless and not ctx.obj.json and sys.stdin.isatty() and sys.stdout.isatty():
+        from pdctl.cli.demo_terminal import run_demo_terminal
+
+        return run_demo_terminal(ctx.obj, options, terminal_settings(**flags), concurrency=concurrency)
     from pdctl.cli.demo_run import run_demo_command
 
-    options = FleetOptions(layout=layout, mode=mode)
     return run_demo_command(ctx.obj, options, headless=headless, requests=requests, concurrency=concurrency)
 
 

@@ -49,7 +49,10 @@ class ViewScreen(Screen[None]):
     ViewScreen { layout: vertical; overflow: hidden; }
     ViewScreen > #body { height: 1fr; width: 1fr; }
     ViewScreen > #too-small { display: none; height: 1fr; content-align: center middle; }
-    ViewScreen.too-small > #body { display: none; }
+    ViewScreen > #story { display: none; height: 1fr; padding: 1 2; }
+    ViewScreen.waiting > #body { display: none; }
+    ViewScreen.waiting > #story { display: block; }
+    ViewScreen.too-small > #body, ViewScreen.too-small > #story { display: none; }
     ViewScreen.too-small > #too-small { display: block; }
     """
 
@@ -92,6 +95,7 @@ class ViewScreen(Screen[None]):
         yield self._time
         with Container(id="body"):
             yield from self.body()
+        yield Static("", id="story", markup=False)
         yield Static("", id="too-small")
         yield self.prompt
         yield self._footer
@@ -121,6 +125,7 @@ class ViewScreen(Screen[None]):
 
     def take(self, snapshot: Snapshot | None) -> None:
         """A snapshot came, or time went by (None)."""
+        self.tell()
         if snapshot is not None and snapshot is not self.seen:
             self.seen = snapshot
             self.show(snapshot)
@@ -128,6 +133,21 @@ class ViewScreen(Screen[None]):
             self.redraw()
         self._time.again()
         self._heading.again()
+
+    def tell(self) -> None:
+        """What happens before there is anything to show: lines in the place of the view."""
+        waiting = self.pdctl.shown is None and bool(self.pdctl.story)
+        if waiting:
+            lines = self.pdctl.story[-max(1, self.size.height - 6) :]
+            self.query_one("#story", Static).update("\n".join(lines))
+        if waiting is not self.has_class("waiting"):
+            self.set_class(waiting, "waiting")
+            self.call_after_refresh(self.show_again)
+
+    def show_again(self) -> None:
+        """Widgets have another size, or are seen again."""
+        if self.seen is not None:
+            self.show(self.seen)
 
     def redraw(self) -> None:
         """Look, read-only state or selection changed: the lines around may say something else."""

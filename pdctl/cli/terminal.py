@@ -1,0 +1,43 @@
+"""Opening the terminal over a live cluster, or over the demo's."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pdctl.cli.global_options import Globals, new_run_id
+from pdctl.control.opened import open_cluster
+from pdctl.control.read_only import why_read_only
+from pdctl.errors import UsageError
+from pdctl.model.deployment import Deployment
+from pdctl.tui.settings import Settings
+
+
+def refuse_without_terminal(terminal: bool, command: str) -> None:
+    """Raises UsageError where nobody could see or type anything."""
+    if not terminal:
+        raise UsageError(f"`{command}` needs a terminal", hint="`pdctl watch` and `pdctl status` print to anything")
+
+
+def read_only_here(options: Globals, deployment: Deployment) -> str:
+    """Why nothing may be changed: the flag wins over the inventory."""
+    return "--read-only" if options.read_only else why_read_only(deployment)
+
+
+def open_terminal(options: Globals, settings: Settings) -> int:
+    """Show the inventory's cluster until the operator leaves. Returns the exit code. Raises InventoryError."""
+    return asyncio.run(_live(options, settings))
+
+
+async def _live(options: Globals, settings: Settings) -> int:
+    from pdctl.tui.app import PdctlApp
+    from pdctl.tui.live import LiveFeed, LiveOperations
+
+    async with open_cluster(options.inventory) as opened:
+        feed = LiveFeed(opened.cluster, interval_s=settings.interval_s)
+        operations = LiveOperations(
+            opened,
+            read_only=read_only_here(options, opened.deployment),
+            changed=feed.look_again,
+            new_run=new_run_id,
+        )
+        return await PdctlApp(feed, operations, settings).run_async() or 0
