@@ -38,7 +38,6 @@ class PulseScreen(ViewScreen):
             self.show(self.seen)
 
     def on_resize(self, event: events.Resize) -> None:
-        super().on_resize(event)
         if self.seen is not None:
             self.call_after_refresh(self.show, self.seen)
 
