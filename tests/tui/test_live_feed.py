@@ -17,6 +17,7 @@ from pdctl.tui.replay_line import mark_of, replay_line
 from pdctl.tui.spans import plain
 from tests.tui.fleet import START_S, snapshot
 from tests.tui.test_playback import Hand
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -66,9 +67,7 @@ async def soon(shown: AsyncIterator[Snapshot]) -> Snapshot:
 
 async def kept(feed: LiveFeed, taken_s: float) -> None:
     """Until the ring holds the snapshot of that time: it is packed in a thread."""
-    async with asyncio.timeout(5.0):
-        while taken_s not in feed.times:
-            await asyncio.sleep(0.001)
+    await wait_until(lambda: taken_s in feed.times, 5.0, poll_s=0.002)
 
 
 async def test_the_newest_is_shown_and_the_past_can_be_gone_back_to() -> None:

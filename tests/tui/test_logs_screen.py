@@ -22,6 +22,7 @@ from pdctl.tui.spans import plain
 from tests.tui.fakes import FakeFeed, FakeOperations, app_over
 from tests.tui.fleet import START_S, snapshot
 from tests.unit.deployments import r1_2p3d
+from tests.waiting import wait_until
 
 A, B = "mi300x-01.all.0", "mi300x-02.all.0"
 
@@ -58,9 +59,8 @@ def logs_of(pilot: Pilot[int]) -> LogsScreen:
 
 async def arrived(pilot: Pilot[int], count: int) -> None:
     """Wait until so many lines are on the screen's list."""
-    async with asyncio.timeout(10.0):
-        while len(logs_of(pilot).panel.buffer) < count:
-            await pilot.pause(0.02)
+    await wait_until(lambda: len(logs_of(pilot).panel.buffer) >= count, 5.0)
+    await pilot.pause()
 
 
 def seen(pilot: Pilot[int]) -> str:
@@ -116,9 +116,8 @@ async def test_a_reader_stays_where_they_are_while_the_oldest_lines_go() -> None
         before = seen(pilot).splitlines()
         for number in range(100, 110):
             operations.say(A, f"INFO line {number:03}", START_S + number)
-        async with asyncio.timeout(10.0):
-            while panel.buffer.dropped < 10:
-                await pilot.pause(0.02)
+        await wait_until(lambda: panel.buffer.dropped >= 10, 5.0)
+        await pilot.pause()
         assert seen(pilot).splitlines() == before
 
 

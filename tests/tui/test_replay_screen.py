@@ -52,11 +52,11 @@ async def test_keys_step_pause_and_seek() -> None:
         await pilot.press("colon", *"seek +3s", "enter")
         await shows(pilot, 3)
         await pilot.press("space")
-        assert feed.playing
+        assert mark_of(feed) == "4/5 2x"
 
 
 async def test_a_recording_says_that_it_is_one_and_changes_nothing() -> None:
-    async with replayed() as (pilot, feed):
+    async with replayed() as (pilot, _):
         assert isinstance(pilot.app, PdctlApp)
         heading = pilot.app.heading()
         assert heading.mark == "1/5"
