@@ -41,10 +41,10 @@ async def shows(pilot: Pilot[int], seq: int) -> None:
 async def test_keys_step_pause_and_seek() -> None:
     async with replayed() as (pilot, feed):
         assert isinstance(pilot.app, PdctlApp)
-        assert feed.playing
+        assert mark_of(feed) == "1/5"
         await pilot.press("right_square_bracket")
         await shows(pilot, 1)
-        assert not feed.playing
+        assert mark_of(feed) == "2/5 paused"
         await pilot.press("left_square_bracket")
         await shows(pilot, 0)
         await pilot.press("greater_than_sign")
