@@ -38,6 +38,7 @@ COMMANDS = {
     "restart": "relaunch instances, one of a role at a time",
     "drain": "take slots out of service, and hold them there",
     "undrain": "take holds away, and bring back what they held",
+    "pin": "keep slots in their pool: nothing moves them",
     "down": "fence, drain and stop",
     "run": "play a playbook: use cases in a row, with gates, undo and resume",
     "exec": "run one command on many nodes",

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from pdctl.control.base import BaseRecord
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
 from pdctl.control.expected_times import expected_times
+from pdctl.control.held_slots import whole_slots
 from pdctl.control.history import read_holds
 from pdctl.control.hold_record import must_be_known
 from pdctl.control.journal import Session
@@ -26,14 +26,14 @@ from pdctl.control.steps.hold import put_hold, take_hold
 from pdctl.control.steps.restore import unfence
 from pdctl.control.up import UpOptions, decide, node_gate, refuse_fences, refuse_unsupported
 from pdctl.errors import UsageError
-from pdctl.inventory.select import Selection, select
+from pdctl.inventory.select import select
 from pdctl.model.deployment import Budgets, Deployment
 from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.observed import Observed, Trouble
-from pdctl.plan.drain import Asked, not_whole, plan_drain, take_back
+from pdctl.plan.drain import Asked, plan_drain, take_back
 from pdctl.plan.floors import pool_dips
 from pdctl.plan.held import slots_of
-from pdctl.plan.steps import Action, Plan, Step
+from pdctl.plan.steps import Action, Plan
 from pdctl.plan.undrain import brought_back, plan_undrain, released, without
 
 
@@ -72,7 +72,7 @@ async def drain(opened: Opened, request: DrainRequest, session: Session) -> int:
 
 async def propose_undrain(opened: Opened, request: UndrainRequest) -> Proposal:
     """What `undrain` would do now. Read-only. Raises as it would."""
-    slots = _whole(opened.deployment, select(opened.deployment, request.selectors))
+    slots = whole_slots(select(opened.deployment, request.selectors))
     seen = await _seen(opened)
     plan = _plan_undrain(opened.deployment, slots, seen, None, {})
     return _proposal(opened.deployment, seen, plan, ("pdctl", "undrain", *request.selectors))
@@ -86,7 +86,7 @@ async def undrain(opened: Opened, request: UndrainRequest, session: Session) -> 
     """
     deployment = opened.deployment
     refuse_unsupported(deployment)
-    slots = _whole(deployment, select(deployment, request.selectors))
+    slots = whole_slots(select(deployment, request.selectors))
 
     def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
         return _plan_undrain(deployment, slots, observed, applied, refused)
@@ -100,31 +100,6 @@ async def undrain(opened: Opened, request: UndrainRequest, session: Session) -> 
         gate=node_gate(opened),
         own_steps=lambda ctx: {Action.RELEASE: partial(take_hold, ctx)},
         afterwards=_gone_on(session.interrupt),
-    )
-    return await run.go()
-
-
-async def forget_holds(opened: Opened, session: Session) -> int:
-    """Begin a new record of holds, whatever the old one says or does not: the remedy for one that is damaged."""
-    node = opened.deployment.lease_node
-    step = Step(Action.RELEASE, "all", node, "the record of holds begins anew")
-
-    def make_plan(observed: Observed, applied: Applied | None, refused: Mapping[str, Trouble]) -> Plan:
-        return Plan("undrain", (), (step,))
-
-    async def forget(ctx: RunContext, step: Step) -> Mapping[str, Any]:
-        await ctx.holds.forget()
-        return {"forgotten": sorted(ctx.observed.holds.standing)}
-
-    run = Run(
-        opened.cluster,
-        "undrain",
-        make_plan,
-        session,
-        needs_secrets=False,
-        honours_holds=False,
-        own_steps=lambda ctx: {Action.RELEASE: partial(forget, ctx)},
-        afterwards=_forgotten,
     )
     return await run.go()
 
@@ -168,10 +143,6 @@ def _gone_on(interrupt: Interrupt) -> Callable[[RunContext, Plan, Tally, Emit], 
     return afterwards
 
 
-async def _forgotten(ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
-    return "" if tally.exit_codes else "nothing is held any more; `pdctl up` brings back what was"
-
-
 def _plan_undrain(
     deployment: Deployment,
     slots: tuple[str, ...],
@@ -194,18 +165,7 @@ def _asked(opened: Opened, request: DrainRequest) -> Asked:
     chosen = select(deployment, request.selectors)
     now_s = opened.cluster.clock.time()
     hold = Hold("", HoldKind.DRAINED, operator(), request.reason, now_s, request.until_s)
-    return Asked(_whole(deployment, chosen), chosen.instances, hold, stop=request.stop, overrides=request.force)
-
-
-def _whole(deployment: Deployment, chosen: Selection) -> tuple[str, ...]:
-    slots = tuple(slot.id for slot in chosen.slots)
-    apart = not_whole(chosen.instances, slots)
-    if apart:
-        raise UsageError(
-            f"{apart[0]} is only a part of its slot, and a hold is on whole slots",
-            hint=f"name the slot: {slots_of(deployment.instance(apart[0]))[0]}",
-        )
-    return slots
+    return Asked(whole_slots(chosen), chosen.instances, hold, stop=request.stop, overrides=request.force)
 
 
 def _nests(budgets: Budgets, request: DrainRequest) -> None:

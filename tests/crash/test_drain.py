@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pdctl.control.drain import drain, forget_holds, undrain
+from pdctl.control.drain import drain, undrain
 from pdctl.control.journal import Session
+from pdctl.control.lease import operator
 from pdctl.control.opened import Opened
+from pdctl.control.pin import forget_holds, pin
 from pdctl.control.request import DrainRequest, UndrainRequest
 from pdctl.model.events import Event, StepDone, Warned
-from pdctl.model.hold import HoldKind
+from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.unit import UnitState
 from tests.crash import scenario, virtual_time
 from tests.crash.test_crash_points import KILLS, LOSSES
@@ -175,6 +178,45 @@ def test_lost_at_any_call(name: str, fault: Fault, rerun: Rerun) -> None:
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.parametrize("name", ["drain", "undrain"])
+def test_overtaken_at_any_change(name: str) -> None:
+    """Frozen, its lease expires, another operator has it serve again; then it goes on, and does no harm."""
+
+    async def story(at: int) -> None:
+        before, command = COMMANDS[name]
+        async with World.alive() as world:
+            for earlier in before:
+                assert (await world.command(earlier)).code == 0
+            wire = Wire(at, Fault.FROZEN)
+            first = asyncio.create_task(world.command(command, wire))
+            await wire.frozen.wait()
+            lease, world.lease = world.lease, None
+            for act in (bring_back, scenario.bring_up):
+                assert (await world.command(act)).code == 0
+            scenario.assert_serves(world)
+            wire.thawed.set()
+            if lease is not None:
+                lease.lose()
+            assert (await first).code != 0
+            assert held(world) == []
+            scenario.assert_serves(world)
+            scenario.assert_nothing_wrong(world)
+
+    async def changes() -> list[int]:
+        async with World.alive() as world:
+            wire = Wire()
+            await played(world, name, wire)
+            return [at for at, call in enumerate(wire.calls) if call.mutates and at]
+
+    failed = []
+    for at in virtual_time.run(changes()):
+        try:
+            virtual_time.run(story(at))
+        except AssertionError as error:
+            failed.append(f"call {at}: {error}")
+    assert not failed, "\n".join(failed)
+
+
 def asking_at(act: UseCase, number: int, seen: list[Event]) -> UseCase:
     """The same command with one signal at its event of that number (-1: none)."""
 
@@ -281,3 +323,36 @@ def test_who_drains_the_routers_node_is_told_what_lives_there() -> None:
     warnings = virtual_time.run(story())
     assert any("the router lives on n1" in text and "pdctl router move" in text for text in warnings)
     assert any("n1 is the lease node" in text for text in warnings)
+
+
+def test_what_is_pinned_serves_and_is_taken_out_of_service_by_its_own_operator_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    me = operator()
+    pinned = Hold("", HoldKind.PINNED, me, "the reference engine", 0.0)
+
+    async def keep(opened: Opened, session: Session) -> int:
+        return await pin(opened, (SLOT,), pinned, session)
+
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            assert (await world.command(keep)).code == 0
+            assert held(world) == [(SLOT, HoldKind.PINNED, "the reference engine")]
+            up = await world.command(scenario.bring_up)
+            assert (up.code, up.mutations) == (0, [])
+            scenario.assert_serves(world)
+            monkeypatch.setattr("pdctl.control.drain.operator", lambda: "somebody@else")
+            assert "pinned by" in (await world.command(take_out)).trouble
+            monkeypatch.setattr("pdctl.control.drain.operator", lambda: me)
+            seen: list[Event] = []
+            cancelled = await world.command(asking_at(take_out, 12, seen))
+            assert cancelled.code == 130
+            assert held(world) == [(SLOT, HoldKind.PINNED, "the reference engine")], "what held it before is back"
+            assert (await world.command(take_out)).code == 0
+            assert "drained by" in (await world.command(keep)).trouble
+            assert (await world.command(bring_back)).code == 0
+            assert held(world) == []
+            scenario.assert_serves(world)
+
+    virtual_time.run(story())

@@ -8,9 +8,10 @@ from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.proposal_view import proposal_json, proposal_lines
 from pdctl.cli.session import change, confirm, read
-from pdctl.control.drain import forget_holds, propose_undrain, undrain
+from pdctl.control.drain import propose_undrain, undrain
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
+from pdctl.control.pin import forget_holds
 from pdctl.control.request import UndrainRequest
 from pdctl.errors import UsageError
 

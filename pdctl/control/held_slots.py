@@ -1,0 +1,19 @@
+"""Which slots a command holds: whole ones, since a slot is the unit of a hold as it is of a move."""
+
+from __future__ import annotations
+
+from pdctl.errors import UsageError
+from pdctl.inventory.select import Selection
+from pdctl.plan.held import slots_of
+
+
+def whole_slots(chosen: Selection) -> tuple[str, ...]:
+    """Ids of the selected slots. Raises UsageError where an instance was named that shares its slot with others."""
+    slots = tuple(slot.id for slot in chosen.slots)
+    for instance in chosen.instances:
+        if not set(slots).issuperset(slots_of(instance)):
+            raise UsageError(
+                f"{instance.name} is only a part of its slot, and a hold is on whole slots",
+                hint=f"name the slot: {slots_of(instance)[0]}",
+            )
+    return slots
