@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pdctl.errors import UsageError
 from pdctl.inventory.select import Selection
-from pdctl.plan.held import slots_of
+from pdctl.plan.drain import not_whole
 
 
 def whole_slots(chosen: Selection) -> tuple[str, ...]:
     """Ids of the selected slots. Raises UsageError where an instance was named that shares its slot with others."""
     slots = tuple(slot.id for slot in chosen.slots)
-    for instance in chosen.instances:
-        if not set(slots).issuperset(slots_of(instance)):
-            raise UsageError(
-                f"{instance.name} is only a part of its slot, and a hold is on whole slots",
-                hint=f"name the slot: {slots_of(instance)[0]}",
-            )
+    apart = not_whole(chosen.instances, slots)
+    if apart:
+        raise UsageError(
+            f"{apart[0]} is only a part of its slot, and a hold is on whole slots",
+            hint=f"name the slot: {apart[0].rpartition('.')[0]}",
+        )
     return slots

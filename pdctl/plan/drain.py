@@ -5,7 +5,7 @@ The hold comes first, so that no `up` that runs after a crash puts back what was
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pdctl.errors import PlanRefused, Unreachable
@@ -192,3 +192,9 @@ def _is_known(name: str, observed: Observed) -> bool:
     if unit is None or unit.state not in _LIVES or observed.membership is None:
         return False
     return name in observed.membership.members or name in (observed.membership.listed or {})
+
+
+def not_whole(instances: Sequence[Instance], slots: Sequence[str]) -> tuple[str, ...]:
+    """Names of the instances that do not lie wholly in `slots`: a part of a slot can be neither held nor moved."""
+    known = set(slots)
+    return tuple(instance.name for instance in instances if not known.issuperset(slots_of(instance)))
