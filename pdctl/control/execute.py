@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 
 from pdctl.control.clock import Clock
-from pdctl.errors import ConnectionLost, PdctlError
+from pdctl.errors import ConnectionLost, Interrupted, PdctlError
 from pdctl.model.events import Event, StepDone, StepFailed, StepSkipped, StepStarted
 from pdctl.plan.steps import Action, Plan, Step
 
@@ -51,6 +51,7 @@ class Interrupt:
         self.asked = asyncio.Event()
         self.insisted = asyncio.Event()
         self.reason = ""
+        self.exit_code = Interrupted.exit_code
 
     def ask(self, reason: str = "interrupted") -> None:
         """The operator's signal: the first call asks to stop soon, the second insists on now."""
@@ -58,9 +59,10 @@ class Interrupt:
             self.insisted.set()
         self.stop(reason)
 
-    def stop(self, reason: str) -> None:
-        """Ask to stop soon. Saying so again, for the same reason or another, never insists."""
-        self.reason = self.reason or reason
+    def stop(self, reason: str, exit_code: int = Interrupted.exit_code) -> None:
+        """Ask to stop soon. Saying so again never insists, and the first reason stays."""
+        if not self.asked.is_set():
+            self.reason, self.exit_code = reason, exit_code
         self.asked.set()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pdctl.control.clock import Clock
 from pdctl.control.execute import Interrupt
 from pdctl.control.lease import Lease, operator
-from pdctl.errors import PdctlError
+from pdctl.errors import LeaseHeld, PdctlError
 from pdctl.model.events import Event, StepProgress, as_json
 
 Sink = Callable[[Event], None]
@@ -32,6 +32,12 @@ class JournaledEvents:
         self._clock = clock
         self._cluster = cluster
         self._lease: Lease | None = None
+        self._trouble: PdctlError | None = None
+
+    def must_work(self) -> None:
+        """Raises what keeps entries from being written: before anything is changed, that is a refusal."""
+        if self._trouble is not None:
+            raise self._trouble
 
     def attach(self, lease: Lease) -> None:
         """Journal through this lease from now on; its loss stops the run."""
@@ -40,7 +46,7 @@ class JournaledEvents:
 
     def _on_lost(self, reason: asyncio.Future[str]) -> None:
         if not reason.cancelled():
-            self._session.interrupt.stop(f"the lease was lost: {reason.result()}")
+            self._session.interrupt.stop(f"the lease was lost: {reason.result()}", LeaseHeld.exit_code)
 
     def show(self, event: Event) -> None:
         """To the operator only (progress)."""
@@ -52,5 +58,6 @@ class JournaledEvents:
             try:
                 await self._lease.journal({**entry, "operator": operator()})
             except PdctlError as error:
-                self._session.interrupt.stop(error.message)
+                self._trouble = self._trouble or error
+                self._session.interrupt.stop(error.message, error.exit_code)
         self._session.sink(event)

@@ -39,6 +39,7 @@ _LOOKS = 6
 MOST_AT_ONCE = 256
 """Journal entries that share one round trip; far more than that in one write could outlast the node's timeout."""
 _LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
+_WRITE_HINT = "make room on its disk (`df -h`), or see who owns the state directory; then run it again"
 _BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
 
 
@@ -75,7 +76,8 @@ class Lease(Protocol):
         ...
 
     async def journal(self, entry: Mapping[str, Any]) -> None:
-        """Append one entry to the cluster's journal. Raises NodeError if the lease is lost."""
+        """Append one entry to the cluster's journal. Raises LeaseHeld if the lease is lost, NodeError if it cannot be
+        written there."""
         ...
 
     async def record(self, applied: Applied) -> None:
@@ -114,6 +116,7 @@ class HeldLease:
         stream: Stream,
         answers: AsyncIterator[bytes],
         holds: HoldRecord | None = None,
+        node: str = "the lease node",
     ) -> None:
         self.epoch = epoch
         self.applied = applied
@@ -121,6 +124,7 @@ class HeldLease:
         self._stream = stream
         self._answers = answers
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._node = node
         self._outbox: asyncio.Queue[tuple[dict[str, Any], asyncio.Future[None]]] = asyncio.Queue()
 
     def lost(self) -> asyncio.Future[str]:
@@ -151,14 +155,23 @@ class HeldLease:
             lines = [json.dumps({**message, "n": number + place}) for place, (message, _) in enumerate(batch, 1)]
             number += len(batch)
             waiting = [done for _, done in batch if done is not None]
+            refused: dict[int, str] = {}
             try:
-                await self._patiently(self._round_trip(lines, number))
+                await self._patiently(self._round_trip(lines, number, refused))
             except (PdctlError, TimeoutError, OSError, ValueError) as error:
                 self._give_up(str(error) or "no answer from the lease node", waiting)
                 return
-            for done in waiting:
-                if not done.done():
-                    done.set_result(None)
+            for place, (_, told) in enumerate(reversed(batch)):
+                if told is not None and not told.done():
+                    self._tell(told, refused.get(number - place, ""))
+
+    def _tell(self, done: asyncio.Future[None], refused: str) -> None:
+        """It was written, or the node says why not."""
+        if refused:
+            cause = f"its record of this cluster cannot be written: {refused.lower()}"
+            done.set_exception(NodeError(self._node, cause, hint=_WRITE_HINT))
+        else:
+            done.set_result(None)
 
     async def _batch(self) -> list[tuple[dict[str, Any], asyncio.Future[None] | None]]:
         """What is queued, in order; a heartbeat where nothing came for its time."""
@@ -187,12 +200,15 @@ class HeldLease:
             await asyncio.gather(under_way, return_exceptions=True)
         raise TimeoutError
 
-    async def _round_trip(self, lines: list[str], number: int) -> None:
+    async def _round_trip(self, lines: list[str], number: int, refused: dict[int, str]) -> None:
+        """`refused` gets, by number, why a line could not be written."""
         await self._stream.send(("\n".join(lines) + "\n").encode())
         async for line in self._answers:
             answer = json.loads(line)
             if "holder" in answer:
                 raise _held(answer["holder"])
+            if answer.get("failed"):
+                refused[answer["ack"]] = str(answer["failed"])
             if answer.get("ack") == number:  # the node takes one line after the other
                 return
         raise LeaseHeld("the lease program ended")
@@ -233,7 +249,7 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
         if not answer["ok"]:
             raise _held(answer.get("holder") or {})
         holds = parse_holds(answer.get("holds"))
-        lease = HeldLease(answer["epoch"], parse_applied(answer.get("applied")), stream, answers, holds)
+        lease = HeldLease(answer["epoch"], parse_applied(answer.get("applied")), stream, answers, holds, shell.node)
         pumping = asyncio.create_task(lease.pump())
         try:
             yield lease

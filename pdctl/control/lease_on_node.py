@@ -2,13 +2,15 @@
 
 Speaks JSON lines. First line in: {"root", "cluster", "holder": {...}, "timeout_s"}. First line out: {"ok": true,
 "epoch": N, "applied": {...}|null, "holds": {...}|null} or {"ok": false, "holder": {...}}. Then, in, lines of {"n": N}
-with perhaps "journal", "applied" or "holds": {...}; out, one {"ack": N} for each; the last two are on the disk by then.
+with perhaps "journal", "applied" or "holds": {...}; out, one {"ack": N} for each, with "failed": why where it could not
+be written; the last two are on the disk by then.
 The end of stdin (the controller died): the lock is free. No line for `timeout_s` (a partition, a controller that is
 frozen): the lock is free for others, and taken again with the next line if nobody had it since; else that line is
 answered by {"holder": {...}}, and all is over.
 The lock is a flock, so the kernel drops it with this process; nothing is ever left over that somebody must break.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pdctl.ssh.prelude_on_node import cluster_dir
 
 SILENT_S = 60.0  # a controller that was not heard for this long on top of the timeout is not waited for any more
+JOURNAL_BYTES = 4 << 20  # of one file; then it becomes journal.1.ndjson, and that one journal.2.ndjson, ...
+JOURNAL_FILES = 5  # besides the one that is written: the journal never takes more than 24 MiB
 RECORDS = ("applied", "holds")  # what the controller keeps here; each in a file of its own, replaced as a whole
 
 
@@ -117,8 +121,57 @@ class Lock:
         return found
 
 
+class Journal:
+    """The cluster's journal: only the holder of the lease writes it. Each entry is a line, whole or not there."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def path(self, number: int) -> str:
+        return os.path.join(self.root, "journal.%d.ndjson" % number if number else "journal.ndjson")
+
+    def append(self, entry: Any) -> None:
+        """Raises OSError: the disk is full, for one. What was written of the line by then is taken back."""
+        line = (json.dumps(entry) + "\n").encode()
+        fd = os.open(self.path(0), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            before = os.fstat(fd).st_size
+            try:
+                done = os.write(fd, line)
+                if done < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                try:
+                    os.ftruncate(fd, before)
+                except OSError:
+                    pass
+                raise
+        finally:
+            os.close(fd)
+        if before + len(line) >= JOURNAL_BYTES:
+            self.rotate()
+
+    def rotate(self) -> None:
+        for number in range(JOURNAL_FILES - 1, -1, -1):
+            if os.path.exists(self.path(number)):
+                os.rename(self.path(number), self.path(number + 1))
+
+
+def write(journal: Journal, message: Dict[str, Any]) -> str:
+    """Do what a line asks for. Why it could not be done, or ""."""
+    try:
+        if "journal" in message:
+            journal.append(message["journal"])
+        for name in RECORDS:
+            if name in message:
+                write_json(os.path.join(journal.root, name + ".json"), message[name])
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def serve(lines: Lines, lock: Lock, epoch: int, timeout_s: float) -> None:
-    journal = open(os.path.join(lock.root, "journal.ndjson"), "a")
+    journal = Journal(lock.root)
     while True:
         message = lines.next(timeout_s)
         if message is None and not lines.ended:
@@ -129,13 +182,9 @@ def serve(lines: Lines, lock: Lock, epoch: int, timeout_s: float) -> None:
                 return
         if message is None:
             return
-        if "journal" in message:
-            journal.write(json.dumps(message["journal"]) + "\n")
-            journal.flush()
-        for name in RECORDS:
-            if name in message:
-                write_json(os.path.join(lock.root, name + ".json"), message[name])
-        say({"ack": message.get("n", 0)})
+        ack = {"ack": message.get("n", 0)}
+        failed = write(journal, message)
+        say(dict(ack, failed=failed) if failed else ack)
 
 
 def main() -> None:
