@@ -105,7 +105,7 @@ def _finding_row(finding: Finding, place: int, now_s: float) -> HealthRow:
 def _finding_detail(finding: Finding) -> tuple[tuple[str, str], ...]:
     subject = finding.subject
     where = " ".join(part for part in (subject.node, subject.slot, subject.device) if part)
-    evidence = [(item.source, item.excerpt) for item in finding.evidence]
+    evidence = [("evidence", f"{item.source}:\n{item.excerpt}") for item in finding.evidence]
     return (
         (finding.verdict.value, f"{finding.title or finding.check} on {where}"),
         ("observed", finding.observed),
@@ -113,7 +113,7 @@ def _finding_detail(finding: Finding) -> tuple[tuple[str, str], ...]:
         ("why", finding.why),
         ("fix", finding.fix),
         ("slots", ", ".join(finding.slots) if finding.blocks else ""),
-        *((source, excerpt) for source, excerpt in evidence),
+        *evidence,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from pdctl.tui.history import History, Key, step_s
@@ -68,26 +70,32 @@ def _widths(columns: int) -> tuple[int, int]:
 
 
 def _pool(pool: PoolView, history: History, columns: int, *, named: bool, compact: bool) -> list[Inked]:
-    queue = _queue(pool)
     ink = of_role(pool.role)
+    name: Inked = ()
     if named:
-        queue = (Span(f"{pool.name} ", Ink.BOLD), Span(pool.members, of_level(pool.members_level)), Span("  "), *queue)
+        name = (Span(f"{pool.name} ", Ink.BOLD), Span(pool.members, of_level(pool.members_level)), Span("  "))
+    queue = (*name, *_queue(pool))
+    if width(queue) > columns:
+        queue = cut((*name, *_queue(pool, _SHORT)), columns)
     if compact:
-        return [cut(queue, columns), _row(pool.first, history, columns, ink)]
-    lines = [cut(queue, columns), *(_row(row, history, columns, ink) for row in pool.rows)]
+        return [queue, _row(pool.first, history, columns, ink)]
+    lines = [queue, *(_row(row, history, columns, ink) for row in pool.rows)]
     if pool.trouble:
         lines.append((Span("▲ ", Ink.WARN), Span(clipped(pool.trouble, columns - 2), Ink.WARN)))
     return lines
 
 
-def _queue(pool: PoolView) -> Inked:
-    """`12 running · 0 waiting · 0 for KV`."""
+_SHORT: Final = {"running": "run", "waiting": "wait", "for KV": "KV"}
+
+
+def _queue(pool: PoolView, words: Mapping[str, str] = MappingProxyType({})) -> Inked:
+    """`12 running · 0 waiting · 0 for KV`, or with shorter words."""
     line: Inked = ()
     for word, figure in pool.queue:
         gap: Inked = (Span(" · ", Ink.DIM),) if line else ()
         waits = word != "running" and bool(figure.value)
         ink = Ink.WARN if waits and figure.level is Level.PLAIN else of_level(figure.level)
-        line = (*line, *gap, Span(figure.text, ink), Span(f" {word}", Ink.DIM))
+        line = (*line, *gap, Span(figure.text, ink), Span(f" {words.get(word, word)}", Ink.DIM))
         if figure.age:
             line = (*line, Span(f" {figure.age}", Ink.DIM))
     return line

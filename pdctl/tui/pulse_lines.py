@@ -1,5 +1,6 @@
-"""Pulse in columns and rows, for any terminal from 80x24 up: clients on top, the lanes with the link between them, the
-verdict, the router, alerts. Pure. What is left of the height becomes charts.
+"""Pulse in columns and rows: clients on top, the verdict, the lanes with the link between, the router, alerts. Pure.
+
+For any terminal from 78 columns and 20 rows up; what is left of the height becomes charts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pdctl.tui.spans import (
 )
 from pdctl.tui.sparks import bar
 
-NARROW_LINK: Final = 14
+NARROW_LINK: Final = 12
 WIDE_LINK: Final = 26
 WIDE: Final = 110
 """From here on, there is room for names in full, charts and units."""

@@ -27,7 +27,7 @@ def with_pair(tick: Snapshot, place: int, **changed: object) -> Snapshot:
     return replace(tick, pairs=tuple(pairs))
 
 
-def shown(tick: Snapshot, columns: int = 80, rows: int = 21, cursor: Cursor | None = None) -> str:
+def shown(tick: Snapshot, columns: int = 78, rows: int = 21, cursor: Cursor | None = None) -> str:
     view = matrix(tick)
     here = (cursor or Cursor()).within(view)
     return text_of(matrix_lines(view, here, details(view, here.prefill, here.decode, generations(tick)), columns, rows))
@@ -64,7 +64,7 @@ def test_without_two_roles_there_is_no_matrix_and_it_says_why() -> None:
     assert len(text.splitlines()) <= 21
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(80, 21), (160, 45), (200, 57)])
+@pytest.mark.parametrize(("columns", "rows"), [(78, 20), (158, 45), (198, 57)])
 @pytest.mark.parametrize(("prefills", "decodes"), [(1, 1), (2, 3), (4, 12), (64, 64)])
 def test_it_fills_the_screen_whatever_the_size_of_the_fleet(
     columns: int, rows: int, prefills: int, decodes: int

@@ -12,10 +12,10 @@ from pdctl.tui.history import History
 from pdctl.tui.pulse_lines import pulse_lines, text_of
 from pdctl.tui.pulse_view import pulse
 from pdctl.tui.spans import Inked, plain, to_ascii, width
-from tests.tui.fleet import instance, pool, snapshot
+from tests.tui.fleet import exact, instance, pool, snapshot
 
-SIZES = [(80, 21), (100, 27), (160, 45), (200, 57)]
-"""What is left of 80x24 and so on between the lines above and below."""
+SIZES = [(78, 20), (78, 21), (98, 27), (158, 45), (198, 57)]
+"""What is left of 80x23, 80x24 and so on between the lines above and below, and a margin."""
 
 WORDS = (
     *("TTFT", "ITL", "TPOT", "PREFILL", "DECODE", "hand-off", "GB/s", "tok/s", "router up", "waiting", "goal 95%"),
@@ -23,7 +23,7 @@ WORDS = (
 )
 
 
-def lines_of(tick: Snapshot, columns: int = 80, rows: int = 21, *, ascii_only: bool = False) -> tuple[Inked, ...]:
+def lines_of(tick: Snapshot, columns: int = 78, rows: int = 21, *, ascii_only: bool = False) -> tuple[Inked, ...]:
     history = History()
     for second in range(30):
         history.add(replace(tick, taken_s=tick.taken_s - 30 + second))
@@ -31,7 +31,7 @@ def lines_of(tick: Snapshot, columns: int = 80, rows: int = 21, *, ascii_only: b
     return pulse_lines(pulse(tick, history), history, columns, rows, ascii_only=ascii_only)
 
 
-def shown(tick: Snapshot, columns: int = 80, rows: int = 21) -> str:
+def shown(tick: Snapshot, columns: int = 78, rows: int = 21) -> str:
     return text_of(lines_of(tick, columns, rows))
 
 
@@ -61,6 +61,14 @@ def test_everything_that_matters_is_there_at_every_size(columns: int, rows: int)
 
 def test_no_word_is_cut_at_80_columns() -> None:
     assert "…" not in shown(snapshot(2, 3, hung=(3,)))
+
+
+def test_many_requests_are_counted_in_shorter_words() -> None:
+    tick = snapshot(2, 3)
+    decode = tick.pools["decode"]
+    many = replace(decode, load=replace(decode.load, running=exact(1234.0), waiting=exact(456.0), deferred=exact(78.0)))
+    text = shown(replace(tick, pools={**tick.pools, "decode": many}))
+    assert "1.23k run · 456 wait · 78 KV" in text
 
 
 def test_the_names_of_values_stand_over_the_values() -> None:
@@ -106,7 +114,7 @@ def test_old_figures_show_their_age_in_place_of_a_trend() -> None:
     tick = snapshot()
     history = History()
     history.add(tick)
-    text = text_of(pulse_lines(pulse(tick, history, 10, 42.0), history, 80, 21))
+    text = text_of(pulse_lines(pulse(tick, history, 10, 42.0), history, 78, 21))
     assert text.count("42s") >= 10
 
 

@@ -39,7 +39,14 @@ def inked_strip(line: Inked, look: Palette, styles: dict[Ink, Style], width: int
 class Canvas(ScrollView, can_focus=True):
     """Shows `lines`; more of them than fit can be scrolled through. `look` gives the palette of the moment."""
 
-    DEFAULT_CSS = "Canvas { height: 1fr; width: 1fr; scrollbar-size-horizontal: 0; scrollbar-size-vertical: 1; }"
+    DEFAULT_CSS = """
+    Canvas {
+        height: 1fr; width: 1fr; padding: 0 1; background: $background;
+        scrollbar-size-horizontal: 0; scrollbar-size-vertical: 1;
+        scrollbar-background: $background; scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+    }
+    """
 
     def __init__(self, look: Callable[[], Palette], *, id: str | None = None) -> None:
         super().__init__(id=id)

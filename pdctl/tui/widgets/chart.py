@@ -15,7 +15,7 @@ from pdctl.tui.widgets.canvas import Canvas
 class BrailleChart(Canvas, can_focus=False):
     """Draws `plot` from `history`; call `again` after every tick. ASCII where the palette says so."""
 
-    DEFAULT_CSS = "BrailleChart { height: 6; width: 1fr; scrollbar-size: 0 0; }"
+    DEFAULT_CSS = "BrailleChart { height: 6; width: 1fr; padding: 0; scrollbar-size: 0 0; }"
 
     def __init__(
         self, plot: Plot, history: Callable[[], History], look: Callable[[], Palette], *, id: str | None = None
