@@ -21,7 +21,7 @@ from pdctl.model.load import LoadRunner, LoadSpec
 from pdctl.model.playbook_events import GateSaw, PlaybookWaiting
 from pdctl.model.role import Role
 from pdctl.model.snapshot import PairState
-from pdctl.plan.playbook_gate import Condition, Settling, look
+from pdctl.plan.playbook_gate import Condition, Settling, Trail, look
 from pdctl.routers.ports import local_address
 
 TELL_S: Final = 10.0
@@ -105,12 +105,13 @@ async def wait_for(opened: Opened, args: GateVerb, step: str, emit: Sink) -> End
     compare = args.compare
     against = select(deployment, (compare.select,)).instances if compare is not None else ()
     compared = frozenset(instance.name for instance in against)
-    settling, began_s, told = Settling(args.settle), clock.monotonic(), _Told()
+    settling, trail, told, began_s = Settling(args.settle), Trail(args.settle), _Told(), clock.monotonic()
     async with watching(opened.cluster) as watch:
         async for snapshot in alerted(watch.snapshots()):
             now_s = clock.monotonic()
             waited_s = now_s - began_s
-            seen = look(args, snapshot, watched_s=waited_s, members=members, compared=compared)
+            trail.take(snapshot)
+            seen = look(args, snapshot, watched_s=waited_s, members=members, compared=compared, trail=trail)
             if settling.take(seen, now_s):
                 return Ended(0, "; ".join(f"{each.wanted}: {each.saw}" for each in seen))
             if waited_s >= args.within:

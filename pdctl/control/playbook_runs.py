@@ -63,18 +63,14 @@ def begin(path: Path, given: Mapping[str, str], inventory_path: Path, *, run: st
 def go_on(record: RunRecord, *, undo: bool, force: bool) -> Prepared:
     """A run that is resumed, or taken back.
 
-    Raises PlanRefused where its playbook was changed since (unless `force`) or it goes the other way already,
-    UsageError where nothing of it is left to do.
+    Raises PlanRefused where its playbook was changed since (unless `force`), or it goes the other way already.
     """
     back = record.progress.direction is Direction.BACK
-    if record.outcome == "undone":
-        raise UsageError(f"run {record.run} was taken back", hint=f"`pdctl run {record.name}` begins a new one")
-    if record.outcome == "done" and not undo:
-        raise UsageError(f"run {record.run} is done", hint=f"`pdctl run --undo {record.run}` takes it back")
     if back and not undo:
-        raise PlanRefused(
-            f"run {record.run} is being taken back", hint=f"`pdctl run --undo {record.run}` goes on with that"
-        )
+        hint = f"`pdctl run --undo {record.run}` goes on with that"
+        if record.outcome == "undone":
+            hint = f"`pdctl run {Path(record.playbook).stem}` begins a new one"
+        raise PlanRefused(f"run {record.run} is being or was taken back", hint=hint)
     playbook = load_playbook(Path(record.playbook))
     changed = playbook.digest != record.digest
     if changed and not force:

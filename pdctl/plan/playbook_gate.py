@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, field
+from statistics import fmean, median
 from typing import Final
 
 from pdctl.inventory.playbook_schema import CompareSection, GateVerb
@@ -15,7 +15,7 @@ from pdctl.model.snapshot import AlertLevel, InstanceFigures, Snapshot, Vital
 
 ALERTS_NEED_S: Final = 15.0
 """Before it was looked at for this long nobody can say that no alert stands: most wait 10 s before they speak."""
-_FIGURES: Final = ("ttft_mean", "ttft_p99", "itl_mean", "itl_p99")
+FIGURES: Final = ("ttft_mean", "ttft_p99", "itl_mean", "itl_p99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,36 @@ class Settling:
         return now_s - self.since_s >= self.settle_s
 
 
+@dataclass(slots=True)
+class Trail:
+    """Figures of instances over the last `span_s`: one tick's P99 of few requests is mostly chance.
+
+    What is unknown now is unknown, whatever it was before.
+    """
+
+    span_s: float
+    _seen: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Remember this tick's figures."""
+        for instance in snapshot.instances.values():
+            for name in FIGURES:
+                found, key = _figure(instance, name), (instance.name, name)
+                if isinstance(found, Figure):
+                    since_s = snapshot.taken_s - self.span_s
+                    kept = [each for each in self._seen.get(key, []) if each[0] >= since_s]
+                    self._seen[key] = [*kept, (snapshot.taken_s, found.middle)]
+                else:
+                    self._seen.pop(key, None)
+
+    def mean(self, instance: InstanceFigures, name: str) -> float | Unknown:
+        """The mean over the span, in seconds; of the snapshot alone where nothing was remembered."""
+        found = _figure(instance, name)
+        if isinstance(found, Unknown):
+            return found
+        return fmean(value for _, value in self._seen.get((instance.name, name), [(0.0, found.middle)]))
+
+
 def look(
     gate: GateVerb,
     snapshot: Snapshot,
@@ -51,9 +81,11 @@ def look(
     watched_s: float,
     members: frozenset[str] = frozenset(),
     compared: frozenset[str] = frozenset(),
+    trail: Trail | None = None,
 ) -> tuple[Condition, ...]:
     """Every condition of the gate in this snapshot. `members`: the instances that have to be; `compared`: those that
-    `compare` selects; `watched_s`: for how long there have been snapshots."""
+    `compare` selects; `watched_s`: for how long there have been snapshots; `trail`: the figures that came before."""
+    trail = trail or Trail(0.0)
     found: list[Condition] = []
     if gate.members is not None:
         found.append(_members(snapshot, members))
@@ -62,7 +94,7 @@ def look(
     if gate.attainment is not None:
         found.append(_attainment(snapshot, gate.window, gate.attainment))
     if gate.compare is not None:
-        found += _compared(snapshot, gate.compare, compared)
+        found += _compared(snapshot, gate.compare, compared, trail)
     return tuple(found)
 
 
@@ -103,35 +135,35 @@ def _attainment(snapshot: Snapshot, window_s: int, target: float) -> Condition:
     return Condition(wanted, figure.low >= target, _span(figure.low, figure.high, ""))
 
 
-def _compared(snapshot: Snapshot, compare: CompareSection, names: frozenset[str]) -> Iterator[Condition]:
+def _compared(snapshot: Snapshot, compare: CompareSection, names: frozenset[str], trail: Trail) -> Iterator[Condition]:
     for name in sorted(names):
         instance = snapshot.instances.get(name)
-        for figure in _FIGURES:
+        for figure in FIGURES:
             share = getattr(compare, figure)
             if share is None:
                 continue
             if instance is None:
                 yield Condition(f"{name} {figure}", None, "unknown: the instance is not seen")
             elif not (figure.startswith("itl") and instance.role is Role.PREFILL):
-                yield _against_peers(snapshot, instance, names, figure, share)
+                yield _against_peers(snapshot, instance, names, figure, share, trail)
 
 
 def _against_peers(
-    snapshot: Snapshot, instance: InstanceFigures, names: frozenset[str], figure: str, share: float
+    snapshot: Snapshot, instance: InstanceFigures, names: frozenset[str], figure: str, share: float, trail: Trail
 ) -> Condition:
     """A figure against the median of the peers' ones. Histograms tell which bucket a quantile lies in, so those in
     one bucket count as equal."""
     wanted = f"{instance.name} {figure.replace('_', ' ')} within +{share:.0%} of its peers"
     peers = [each for each in snapshot.instances.values() if each.pool == instance.pool and each.name not in names]
-    known = [each.middle for each in (_figure(peer, figure) for peer in peers) if isinstance(each, Figure)]
-    own = _figure(instance, figure)
+    known = [each for each in (trail.mean(peer, figure) for peer in peers) if not isinstance(each, Unknown)]
+    own = trail.mean(instance, figure)
     if isinstance(own, Unknown):
         return Condition(wanted, None, f"unknown: {own.reason}")
     if not known:
         return Condition(wanted, None, "unknown: no peer has that figure")
     middle = median(known)
-    saw = f"{own.middle * 1e3:.1f} ms against {middle * 1e3:.1f} ms of {len(known)} peers"
-    return Condition(wanted, own.middle <= middle * (1 + share), saw)
+    saw = f"{own * 1e3:.1f} ms against {middle * 1e3:.1f} ms of {len(known)} peers"
+    return Condition(wanted, own <= middle * (1 + share), saw)
 
 
 def _figure(instance: InstanceFigures, figure: str) -> Fig:

@@ -38,11 +38,22 @@ def words(verb: str, args: Section) -> str:
         case SetVerb():
             return f"set {args.path} to {args.value}"
         case GateVerb():
-            return f"wait until {', '.join(wanted(args))}"
+            return f"wait until {', '.join(_named(args))}"
         case ConfirmVerb():
             return args.ask
         case _:
             return verb
+
+
+def _named(gate: GateVerb) -> list[str]:
+    """The conditions of a gate, each in a word or two."""
+    named = {
+        "all serve": gate.members is not None,
+        "no alert stands": gate.alerts is not None,
+        f"attainment >= {gate.attainment or 0:g}": gate.attainment is not None,
+        f"{gate.compare.select if gate.compare else ''} is as fast as its peers": gate.compare is not None,
+    }
+    return [name for name, is_wanted in named.items() if is_wanted]
 
 
 def wanted(gate: GateVerb) -> tuple[str, ...]:

@@ -24,7 +24,9 @@ def playbook_parts(event: PlaybookEvent) -> tuple[str, str, str, tuple[str, ...]
         case PlaybookStepBegan():
             return "undo" if event.undoing else "step", f"{event.number}/{event.of} {event.title}", "", ()
         case PlaybookWaiting():
-            return "gate", _waiting(event), "", ()
+            held = f"held {duration(event.held_s)} of {duration(event.settle_s)}, " if event.held_s else ""
+            seen = tuple(condition(each) for each in event.conditions)
+            return "gate", f"{held}{duration(event.left_s)} left", "", seen
         case PlaybookStepEnded():
             tag = {"done": "step done", "begun": "stopped"}.get(event.state, "step failed")
             said = f": {event.said}" if event.said else ""
@@ -45,8 +47,3 @@ def condition(seen: GateSaw) -> str:
     """`attainment >= 0.95: 0.91`, with what is unknown said so."""
     sign = "?" if seen.met is None else "ok" if seen.met else "no"
     return f"[{sign}] {seen.wanted}: {seen.saw}"
-
-
-def _waiting(event: PlaybookWaiting) -> str:
-    held = f"held {duration(event.held_s)} of {duration(event.settle_s)}, " if event.held_s else ""
-    return f"{held}{duration(event.left_s)} left; {', '.join(condition(each) for each in event.conditions)}"

@@ -10,7 +10,7 @@ from pdctl.inventory.playbook_schema import CompareSection, GateVerb
 from pdctl.model.figure import Figure
 from pdctl.model.reading import Unknown
 from pdctl.model.snapshot import Alert, AlertLevel, InstanceFigures, Snapshot, Vital
-from pdctl.plan.playbook_gate import Condition, Settling, look
+from pdctl.plan.playbook_gate import Condition, Settling, Trail, look
 from tests.unit.telemetry.snapshots import Bench, served
 
 ALL = frozenset({"n1.main.0", "n2.main.0", "n3.main.0"})
@@ -124,3 +124,20 @@ def test_it_has_to_hold_without_a_break() -> None:
     settling = Settling(10.0)
     told = [settling.take(each, second) for second, each in enumerate([good] * 10 + [bad] + [good] * 11)]
     assert told == [False] * 21 + [True]
+
+
+def test_a_figure_is_the_mean_of_the_last_ticks_and_unknown_as_soon_as_it_is() -> None:
+    gate, trail = GateVerb(compare=comparing("n2", itl_p99="10%")), Trail(10.0)
+
+    def told(second: float, own: Figure | Unknown) -> bool | None:
+        snapshot = with_itl(with_itl(served(), "n2.main.0", own), "n3.main.0", Figure.exact(0.05, 0.0))
+        snapshot = replace(snapshot, taken_s=second)
+        trail.take(snapshot)
+        (condition,) = look(gate, snapshot, watched_s=60.0, compared=frozenset({"n2.main.0"}), trail=trail)
+        return condition.met
+
+    assert told(0.0, Figure.exact(0.06, 0.0)) is False
+    assert told(1.0, Figure.exact(0.04, 0.0)) is True, "50 ms on average"
+    assert told(2.0, Unknown("no tokens")) is None
+    assert told(3.0, Figure.exact(0.06, 0.0)) is False, "what came before the gap does not count"
+    assert told(20.0, Figure.exact(0.05, 0.0)) is True, "nor what is too old"
