@@ -102,6 +102,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
         ("restart",),
         footer=True,
     ),
+    Action("check_node", "Check", ("c",), "check the nodes now, and show what is found on this one",
+           scope=frozenset({"node"}), twin="pdctl check {subject}", footer=True),
     Action(
         "open_logs",
         "Logs",

@@ -55,9 +55,9 @@ class FleetTable(ScrollView, Generic[R], can_focus=True):
     class Chosen(Message):
         """Enter, or a click on the row that the cursor was on."""
 
-        def __init__(self, table: FleetTable[R], row_id: str) -> None:  # type: ignore[misc]
+        def __init__(self, row_id: str) -> None:
             super().__init__()
-            self.table, self.row_id = table, row_id
+            self.row_id = row_id
 
     class Moved(Message):
         """The cursor is on another row, or on none ("")."""
@@ -271,7 +271,7 @@ class FleetTable(ScrollView, Generic[R], can_focus=True):
 
     def action_choose(self) -> None:
         if self.cursor_id:
-            self.post_message(self.Chosen(self, self.cursor_id))
+            self.post_message(self.Chosen(self.cursor_id))
 
     def on_click(self, event: events.Click) -> None:
         place = int(self.scroll_offset.y) + event.y - 1

@@ -26,6 +26,7 @@ FILE: Final = "tui.yaml"
 _KNOWN: Final = ("theme", "interval", "ascii", "view", "keys")
 _SIGNS: Final = {sign: name for name, sign in KEY_NAMES.items() if len(sign) == 1}
 FASTEST_S, SLOWEST_S = 0.2, 60.0
+_DEFAULTS: Final = Settings()
 
 
 class InvalidSettings(InvalidInventory):
@@ -56,15 +57,15 @@ def parse_settings(text: str, file: str) -> Settings:
     if not isinstance(data, dict):
         raise InvalidSettings((document.problem((), "this is a mapping of settings", "theme: pdctl-dark"),))
     problems += [_unknown(document, key) for key in data if key not in _KNOWN]
-    theme = _text(document, problems, data.get("theme"), "theme", Settings.theme)
-    view = _text(document, problems, data.get("view"), "view", Settings.start)
+    theme = _text(document, problems, data.get("theme"), "theme", _DEFAULTS.theme)
+    view = _text(document, problems, data.get("view"), "view", _DEFAULTS.start)
     if view not in {item.id for item in VIEWS}:
         problems.append(document.problem(("view",), f"there is no view {view!r}", ", ".join(v.id for v in VIEWS)))
-    interval_s = data.get("interval", Settings.interval_s)
+    interval_s = data.get("interval", _DEFAULTS.interval_s)
     number = isinstance(interval_s, int | float) and not isinstance(interval_s, bool)
     if not number or not FASTEST_S <= float(interval_s) <= SLOWEST_S:
         problems.append(document.problem(("interval",), f"seconds, {FASTEST_S:g} to {SLOWEST_S:g}"))
-        interval_s = Settings.interval_s
+        interval_s = _DEFAULTS.interval_s
     ascii_only = data.get("ascii", False)
     if not isinstance(ascii_only, bool):
         problems.append(document.problem(("ascii",), "true or false"))

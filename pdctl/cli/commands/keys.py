@@ -23,7 +23,7 @@ def command(options: Globals) -> int:
              "danger": line.action.danger.value, "screens": sorted(line.action.scope), "twin": line.action.twin}
             for line in key_lines(settings)
         ]  # fmt: skip
-        say_json(options, "keys", {"file": str(path), "actions": actions})
+        say_json(options, "keys", {"file": str(path), "actions": actions}, cluster="")
         return 0
     for line in keys_table(settings):
         click.echo(line.rstrip())

@@ -64,7 +64,7 @@ class NodesScreen(TabledScreen):
             self.show(self.seen)
         self.fleet.select(next((row.id for row in self.fleet.shown_rows if row.node == node), self.fleet.cursor_id))
 
-    def on_fleet_table_chosen(self, message: FleetTable.Chosen[FleetRow]) -> None:
+    def on_fleet_table_chosen(self, message: FleetTable.Chosen) -> None:
         from pdctl.tui.screens.node import NodeScreen
 
         row = self.fleet.current
