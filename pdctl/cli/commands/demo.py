@@ -30,7 +30,7 @@ from pdctl.control.demo_record import DemoNodes
 @terminal_options
 @click.pass_context
 def command(
-    ctx: click.Context, headless: bool, requests: int, concurrency: int, layout: str, mode: str, **flags: Any
+    ctx: click.Context, /, headless: bool, requests: int, concurrency: int, layout: str, mode: str, **flags: Any
 ) -> int | None:
     """A fleet of simulated nodes, brought up by the same code as real ones and served through vllm-router.
 

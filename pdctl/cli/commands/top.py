@@ -15,7 +15,7 @@ from pdctl.cli.terminal_settings import terminal_options, terminal_settings
 @click.command("top")
 @terminal_options
 @click.pass_obj
-def command(options: Globals, **flags: Any) -> int:
+def command(options: Globals, /, **flags: Any) -> int:
     """The cluster live in the terminal: pulse, nodes, KV pairs, health, logs, activity; move, drain and restart.
 
     `?` shows the keys. With --read-only, or where the inventory says so, nothing can be changed.
