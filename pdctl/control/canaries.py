@@ -31,6 +31,19 @@ class Canaries:
     book: PairBook = field(default_factory=PairBook)
     question: str = field(default_factory=lambda: uuid4().hex)
     launches: Mapping[End, Launch] = field(default_factory=dict)
+    paused: str = ""  # an operator's reason to send none beside the traffic; a round that is asked for goes on
+
+    def pause(self, reason: str) -> None:
+        """Send none beside the traffic until `resume`; what is in flight ends. Results grow old meanwhile."""
+        self.paused = reason or "by the operator"
+
+    def resume(self) -> None:
+        """Send them again."""
+        self.paused = ""
+
+    def toggle(self) -> None:
+        """Pause, or resume."""
+        self.paused = "" if self.paused else "by the operator"
 
     def see(self, observed: Observed) -> None:
         """Which launches there are: members only, as an engine that loads or drains has no use for a canary."""
@@ -84,7 +97,14 @@ class Canaries:
         proof = await prove_pair(self.cluster.http, canary, *launches, timeout_s=TIMEOUT_S)
         ended_s = clock.monotonic()
         result = PairResult(
-            prefill, decode, ended_s, ended_s - began_s, proof.verdict.reason, self.question, proof.text
+            prefill,
+            decode,
+            ended_s,
+            ended_s - began_s,
+            proof.verdict.reason,
+            self.question,
+            proof.text,
+            text_only=proof.verdict.text_only,
         )
         self.book.take(result)
         return result

@@ -21,13 +21,15 @@ DEADLINE_S = 30.0
 class Record:
     """What lies on the lease node: journal entries, oldest first, the last applied inventory if there is one, holds.
 
-    `damaged` counts lines of the journal that are no entries: what they told is not known.
+    `damaged` counts lines of the journal that are no entries: what they told is not known. `running`: the command that
+    has the lease now, "" where none has or that cannot be told.
     """
 
     entries: tuple[dict[str, Any], ...]
     applied: Applied | None
     damaged: int = 0
     holds: HoldRecord = field(default_factory=HoldRecord)
+    running: str = ""
 
 
 async def record(cluster: Cluster, lines: int) -> Record:
@@ -43,7 +45,17 @@ async def record(cluster: Cluster, lines: int) -> Record:
     entries = tuple(entry for entry in found if entry is not None)
     applied = None if answer["applied"] is None else parse_applied(_entry(answer["applied"]) or {})
     holds = parse_holds(None if answer["holds"] is None else _entry(answer["holds"]) or {})
-    return Record(entries, applied, damaged=len(found) - len(entries), holds=holds)
+    holder = (_entry(answer["lease"] or "") or {}).get("holder")
+    running = str(holder.get("command", "")) if isinstance(holder, dict) else ""
+    return Record(entries, applied, damaged=len(found) - len(entries), holds=holds, running=running)
+
+
+async def running_command(cluster: Cluster) -> str:
+    """The command that changes the cluster now, by whomever; "" where there is none, or the lease node is silent."""
+    try:
+        return (await record(cluster, 0)).running
+    except NodeError:
+        return ""
 
 
 async def read_holds(cluster: Cluster) -> Holds:

@@ -1,7 +1,8 @@
 """The cluster's record on the lease node: the last lines of its journal, the last applied inventory, and the holds.
 
 Stdlib only, Python >= 3.6. Payload: {"root": directory or null, "cluster", "lines"}. Reply: {"lines": [text, ...],
-"applied": text or null, "holds": text or null}, no lines and null where nothing was ever recorded.
+"applied": text or null, "holds": text or null, "lease": text or null}, no lines and null where nothing was ever
+recorded; the lease only as long as somebody has it.
 """
 
 import os
@@ -37,8 +38,19 @@ def whole(path: str) -> "str | None":
         return None
 
 
+def is_locked(path: str) -> bool:
+    """Whether somebody has a flock on the file, by the kernel's list: to try the lock would take it for a moment."""
+    try:
+        number = os.stat(path).st_ino
+        with open("/proc/locks") as file:
+            return any(" FLOCK " in line and (":%d " % number) in line for line in file)
+    except OSError:
+        return False
+
+
 def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
     lines = tail(os.path.join(directory, "journal.ndjson"), payload["lines"])
     records = {name: whole(os.path.join(directory, name + ".json")) for name in ("applied", "holds")}
-    return dict(records, lines=lines)
+    held = is_locked(os.path.join(directory, "lease.lock"))
+    return dict(records, lines=lines, lease=whole(os.path.join(directory, "lease.json")) if held else None)

@@ -18,6 +18,7 @@ import httpx
 
 from pdctl.control.admission import has_hardware
 from pdctl.control.canaries import Canaries
+from pdctl.control.canary_turns import CanaryTurns
 from pdctl.control.cluster import Cluster
 from pdctl.control.expected import (
     expected_instances,
@@ -28,17 +29,17 @@ from pdctl.control.expected import (
     take_router,
     unseen_instances,
 )
+from pdctl.control.fence_end import EndFencer
 from pdctl.control.history import read_holds
 from pdctl.control.kv_shape import read_kv_shape
 from pdctl.control.light_watch import LightWatch
 from pdctl.control.observe import observe
 from pdctl.control.without_gc import without_gc
 from pdctl.errors import InstanceError, NodeError
-from pdctl.model.figure import Figure
 from pdctl.model.hold import Holds
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
-from pdctl.model.role import Connector, Role
+from pdctl.model.role import Connector
 from pdctl.model.snapshot import Alert, Snapshot, Source, Vital
 from pdctl.routers.ports import planned_ports
 from pdctl.telemetry.alerts import AlertBook, Change
@@ -49,7 +50,6 @@ from pdctl.telemetry.families import ENGINE_FAMILIES, ROUTER, scraped_names
 from pdctl.telemetry.kv_bytes import KvShape
 from pdctl.telemetry.node_feed import Heard
 from pdctl.telemetry.node_stream import NodeStream, Order
-from pdctl.telemetry.pairs import gap_s
 from pdctl.telemetry.prometheus import PrometheusError, PrometheusSource
 from pdctl.telemetry.router import RouterSight
 
@@ -60,7 +60,6 @@ LOOK_TROUBLED_S: Final = 10.0
 often than every three seconds; every ten as long as one is down or silent."""
 FIRST_LOOK_S: Final = 5.0
 """Telemetry does not wait longer for a node that does not answer at the start; it is shown as unknown until it does."""
-CANARY_STEP_S: Final = 5.0
 MEMBERS_S: Final = 2.0
 PROMETHEUS_S: Final = 10.0
 
@@ -79,6 +78,7 @@ class Watch:
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)  # whether there was a first look
     canaries: Canaries | None = None
+    turns: CanaryTurns | None = None  # canaries beside the traffic
     direct: DirectScraper | None = None
     latest: Snapshot | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -96,12 +96,7 @@ class Watch:
             for task in self.tasks:
                 if task.done():
                     task.result()  # a loop of ours that ended is a defect, and is not to be watched over
-            pairs = self.canaries.figures() if self.canaries is not None else ()
-            with without_gc():  # a third of a tick's CPU for hundreds of engines
-                snapshot = self.builder.build(
-                    clock.monotonic(), self.wall(), pairs=pairs, alerts=self.health, notes=self.notes
-                )
-            self.latest = snapshot
+            snapshot = self.latest = self._snapshot(clock.monotonic())
             self._worry(snapshot, clock.monotonic())
             yield snapshot
             due = max(due + self.interval_s, clock.monotonic())
@@ -113,6 +108,14 @@ class Watch:
         if self.direct is not None:
             self.direct.interval_s = interval_s
         self.look_now.set()
+
+    def _snapshot(self, now_s: float) -> Snapshot:
+        pairs = self.canaries.figures() if self.canaries is not None else ()
+        alerts, notes = self.health, self.notes
+        if self.turns is not None:
+            alerts, notes = (*alerts, *self.turns.alerts), (*notes, *self.turns.notes)
+        with without_gc():  # a third of a tick's CPU for hundreds of engines
+            return self.builder.build(now_s, self.wall(), pairs=pairs, alerts=alerts, notes=notes)
 
     def _worry(self, snapshot: Snapshot, now_s: float) -> None:
         """Ask for a look where an engine has fallen silent, and now and then while one is."""
@@ -193,29 +196,6 @@ class Watch:
         async for alerts in LightWatch(self.cluster.deployment, self.cluster.shells, self.cluster.clock).alerts():
             self.health = alerts
 
-    async def keep_singing(self) -> None:
-        """One canary after the other, never more than their share of the clients' requests."""
-        canaries = self.canaries
-        assert canaries is not None
-        tried = 0
-        while True:
-            waited_s = 0.0
-            while waited_s < (gap := self._canary_gap_s()):  # traffic may change while it waits
-                step_s = min(CANARY_STEP_S, gap - waited_s)
-                await self.cluster.clock.sleep(step_s)
-                waited_s += step_s
-            pairs = len(canaries.ends(Role.PREFILL)) * len(canaries.ends(Role.DECODE))
-            if pairs and tried % pairs == 0:
-                canaries.ask_anew()
-            instances = self.latest.instances.values() if self.latest is not None else ()
-            healthy = frozenset(instance.name for instance in instances if instance.vital is Vital.UP)
-            if await canaries.one(healthy) is not None:
-                tried += 1
-
-    def _canary_gap_s(self) -> float:
-        rate = self.latest.router.requests if self.latest is not None else None
-        return gap_s(rate.middle if isinstance(rate, Figure) else None)
-
     async def keep_asking_members(self) -> None:
         """The registrar's word, from its node alone."""
         while True:
@@ -227,12 +207,17 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    cluster: Cluster, *, interval_s: float = 1.0, kv: KvShape | Unknown | None = None, canaries: bool = False
+    cluster: Cluster,
+    *,
+    interval_s: float = 1.0,
+    kv: KvShape | Unknown | None = None,
+    canaries: bool = False,
+    fence: bool = False,
 ) -> AsyncIterator[Watch]:
     """Telemetry of `cluster` while the context is open; nothing is left on the nodes after it.
 
     `kv`: how much KV a token takes (None: read from the model's config on its node). `canaries`: try the pairs in turn
-    beside the traffic.
+    beside the traffic. `fence`: take the end of broken pairs out of service, the only thing here that changes anything.
     """
     deployment = cluster.deployment
     mode = deployment.kv.mode if deployment.kv.connector is not Connector.NONE else None
@@ -247,6 +232,8 @@ async def watching(
     }
     if canaries and mode is not None:
         watch.canaries = Canaries(cluster)
+        fencer = EndFencer(cluster) if fence else None
+        watch.turns = CanaryTurns(watch.canaries, lambda: watch.latest, deployment.telemetry.canary.budget, fencer)
     async with contextlib.AsyncExitStack() as stack:
         loops: list[Coroutine[Any, Any, None]] = []
         if deployment.telemetry.source == "direct":
@@ -268,8 +255,8 @@ async def watching(
         loops.append(watch.keep_asking_members())
         if has_hardware(deployment):
             loops.append(watch.keep_checking())
-        if watch.canaries is not None:
-            loops.append(watch.keep_singing())
+        if watch.turns is not None:
+            loops.append(watch.turns.run())
         watch.tasks += [asyncio.create_task(loop) for loop in loops]
         yield watch
 

@@ -37,10 +37,11 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class CanaryVerdict:
-    """Whether it works; `reason` is one line, empty when it does."""
+    """Whether it works; `reason` is one line, empty when it does. `text_only`: nothing else is wrong than the text."""
 
     ok: bool
     reason: str = ""
+    text_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,10 @@ class PairCanary:
             return CanaryVerdict(False, f"prefill {fault}")
         if decode is None:
             return CanaryVerdict(False, "the decode leg was not sent")
-        fault = _fault(*decode) or _text_fault(decode[1])
-        return CanaryVerdict(not fault, fault and f"decode {fault}")
+        fault = _fault(*decode)
+        text_fault = "" if fault else _text_fault(decode[1])
+        said = fault or text_fault
+        return CanaryVerdict(not said, said and f"decode {said}", text_only=bool(text_fault))
 
     def _prefill_fault(self, body: str) -> str:
         reason = _choice(body).get("finish_reason")

@@ -16,6 +16,7 @@ from pdctl.inventory.slots import merged_args, merged_env, slots_of
 from pdctl.model.check_policy import CheckPolicy
 from pdctl.model.deployment import (
     Budgets,
+    CanarySpec,
     Deployment,
     DockerSpec,
     EngineSpec,
@@ -61,7 +62,11 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         state_dir=spec.state_dir,
         docker=DockerSpec(spec.docker.host_rdma, spec.docker.mounts),
         checks=_checks(spec),
-        telemetry=TelemetrySpec(spec.telemetry.source, spec.telemetry.url or ""),
+        telemetry=TelemetrySpec(
+            spec.telemetry.source,
+            spec.telemetry.url or "",
+            CanarySpec(spec.telemetry.canary.budget, spec.telemetry.canary.fence),
+        ),
         read_only=spec.read_only,
         protected=spec.protected,
     )

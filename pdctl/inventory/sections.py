@@ -173,6 +173,15 @@ class ChecksSection(Section):
     )
 
 
+class CanarySection(Section):
+    """Canaries beside the traffic (`pdctl watch --canary`)."""
+
+    budget: float = Field(0.01, gt=0, le=0.01, description="Canaries per request of clients, at most.")
+    fence: bool = Field(
+        False, description="Hold and fence the end that broken pairs have in common, never below floors, never on text."
+    )
+
+
 class TelemetrySection(Section):
     """Where live figures come from."""
 
@@ -181,6 +190,7 @@ class TelemetrySection(Section):
         description="ssh: engines are scraped on their nodes; direct: straight from here; prometheus: read from one.",
     )
     url: Text | None = Field(None, description="The Prometheus server's address, for source prometheus.")
+    canary: CanarySection = Field(default_factory=CanarySection, description="Canaries beside the traffic.")
 
 
 class BudgetsSection(Section):

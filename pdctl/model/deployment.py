@@ -198,11 +198,21 @@ class DockerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CanarySpec:
+    """Canaries beside the traffic: how many per request of clients, and whether the end that broken pairs have in
+    common is taken out of service."""
+
+    budget: float = 0.01
+    fence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TelemetrySpec:
     """Where live figures come from: "ssh", "direct" or "prometheus" (at `url`)."""
 
     source: str = "ssh"
     url: str = ""
+    canary: CanarySpec = CanarySpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +250,8 @@ class Deployment:
     """The whole of what is wanted. `source` is the inventory's absolute path, `digest` the sha256 of its bytes.
 
     `state_dir` is the root on the nodes under which `<cluster>/` lies; None lets the supervisor choose
-    (/var/lib/pdctl for systemd and docker, the operator's state directory for process). `read_only`: every use case that
-    changes the cluster refuses; `protected`: one that interrupts service asks the operator for the cluster's name.
+    (/var/lib/pdctl for systemd and docker, the operator's state directory for process). `read_only`: every use case
+    that changes the cluster refuses; `protected`: one that interrupts service asks the operator for the cluster's name.
     """
 
     cluster: str

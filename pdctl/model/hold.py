@@ -8,8 +8,9 @@ from enum import StrEnum
 
 
 class HoldKind(StrEnum):
-    """DRAINED: out of service, nothing is started, replaced or registered there. QUARANTINED: its engine died again
-    after it was relaunched, and is not relaunched any more. PINNED: it serves, and is not moved to another pool."""
+    """DRAINED: out of service, nothing is started, replaced or registered there. QUARANTINED: taken out by pdctl
+    itself: its engine died again after it was relaunched, or its canaries fail; it is not relaunched any more. PINNED:
+    it serves, and is not moved to another pool."""
 
     DRAINED = "drained"
     QUARANTINED = "quarantined"

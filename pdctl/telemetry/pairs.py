@@ -38,7 +38,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """One canary: how long both legs took, why it failed ("" where it did not), and decode's text for `question`."""
+    """One canary: how long both legs took, why it failed ("" where it did not; `text_only`: for its text alone), and
+    decode's text for `question`."""
 
     prefill: End
     decode: End
@@ -47,12 +48,23 @@ class PairResult:
     fault: str = ""
     question: str = ""
     text: str = ""
+    text_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The end that broken pairs have in common, and what failed, in words."""
+
+    end: End
+    words: str
 
 
 @dataclass(slots=True)
 class _Kept:
     last: PairResult
     running: int = 0  # failures running
+    hard: int = 0  # of these, those that were more than odd text
+    failing_s: float = 0.0  # when the first of them was
     failures: int = 0
     tried: int = 0
 
@@ -69,10 +81,12 @@ class PairBook:
         kept.last = result
         kept.tried += 1
         if result.fault:
+            kept.failing_s = kept.failing_s if kept.running else result.at_s
             kept.running += 1
+            kept.hard += not result.text_only
             kept.failures += 1
         else:
-            kept.running = 0
+            kept.running = kept.hard = 0
 
     def forget(self, ends: Iterable[End]) -> None:
         """Drop what is bound to launches that are not among `ends` any more."""
@@ -100,6 +114,30 @@ class PairBook:
         """Every pair of these launches, row by row."""
         odd = self._odd_ones()
         return tuple(self._figures(pair, odd, now_s) for pair in product(prefills, decodes))
+
+    def blamed(self, prefills: Sequence[End], decodes: Sequence[End]) -> Blame | None:
+        """The end that is in more broken pairs than any other; of a single broken pair, the one whose side can spare it
+        better. None where no pair is broken, where no end stands out (then the fault is not an end's), and as long as
+        pairs that share an end with a broken one were not tried since it began to fail. Text alone breaks no pair here.
+        """
+        pairs = {pair: kept for pair in product(prefills, decodes) if (kept := self._kept.get(pair)) is not None}
+        broken = [pair for pair, kept in pairs.items() if kept.hard >= BROKEN_AFTER]
+        if not broken:
+            return None
+        since_s = min(pairs[pair].failing_s for pair in broken)
+        suspects = {end for pair in broken for end in pair}
+        for pair in product(prefills, decodes):
+            kept = pairs.get(pair)
+            if suspects.isdisjoint(pair):
+                continue
+            if kept is None or kept.last.at_s < since_s or 0 < kept.running < BROKEN_AFTER:
+                return None
+        end = _common(broken, len(prefills), len(decodes))
+        if end is None:
+            return None
+        first, *more = [pair for pair in broken if end in pair]
+        others = f" and {len(more)} more" if more else ""
+        return Blame(end, f"{first[0].name} -> {first[1].name}{others} ({pairs[first].last.fault})")
 
     def _figures(self, pair: tuple[End, End], odd: dict[tuple[End, End], str], now_s: float) -> PairFigures:
         prefill, decode = pair
@@ -137,11 +175,22 @@ class PairBook:
         return odd
 
 
-def gap_s(requests_per_s: float | None) -> float:
+def gap_s(requests_per_s: float | None, share: float = LOAD_SHARE) -> float:
     """Seconds between two canaries for so many requests of clients per second; None: not known, taken for idle."""
     if requests_per_s is None or requests_per_s < IDLE_BELOW:
         return IDLE_GAP_S
-    return 1.0 / (LOAD_SHARE * requests_per_s)
+    return 1.0 / (share * requests_per_s)
+
+
+def _common(broken: Sequence[tuple[End, End]], prefills: int, decodes: int) -> End | None:
+    counts = Counter(end for pair in broken for end in pair)
+    most = max(counts.values())
+    ends = [end for end, count in counts.items() if count == most]
+    if len(ends) == 1:
+        return ends[0]
+    if len(broken) == 1:
+        return broken[0][0] if prefills >= decodes else broken[0][1]
+    return None
 
 
 def _interleaved(prefills: Sequence[End], decodes: Sequence[End]) -> list[tuple[End, End]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 
 from pdctl.cli.commands import events
 from pdctl.control.cluster import Cluster
-from pdctl.control.history import record, unfinished
+from pdctl.control.history import record, running_command, unfinished
 from pdctl.ssh.local import LocalShell
 from tests.unit.deployments import r1_2p3d
 
@@ -65,3 +66,15 @@ def test_a_step_without_an_end_is_unfinished_although_another_run_did_it() -> No
 
 def test_an_end_whose_start_is_older_than_what_was_read_is_nothing() -> None:
     assert unfinished([entry("step_done", "start:a"), {"event": "run_ended"}, {}]) == []
+
+
+async def test_the_command_that_has_the_lease_is_named_as_long_as_it_has_it(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    lock = tmp_path / "c" / "lease.lock"
+    (tmp_path / "c" / "lease.json").write_text('{"epoch": 7, "holder": {"operator": "ops@here", "command": "move"}}')
+    with lock.open("w") as held:
+        assert await running_command(cluster_with(tmp_path)) == "", "it is over; what it left does not count"
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert await running_command(cluster_with(tmp_path)) == "move"
+        with lock.open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

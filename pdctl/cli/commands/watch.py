@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ import click
 
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
-from pdctl.cli.session import STOPS, read
+from pdctl.cli.session import STOPS, read, refuse_read_only
 from pdctl.control.alert_delivery import AlertDelivery
 from pdctl.control.opened import Opened
 from pdctl.control.watch import alerted, watching
+from pdctl.errors import UsageError
 from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.alerts import Change
 from pdctl.telemetry.codec import to_plain
@@ -52,7 +54,16 @@ SETTLE_S: Final = 3.0
     help="Keep every snapshot in this file too, for `pdctl replay`; goes on where the file ends.",
 )
 @click.option(
-    "--canary", "canaries", is_flag=True, help="Try the prefill x decode pairs in turn, at most 1 % of the load."
+    "--canary",
+    "canaries",
+    is_flag=True,
+    help="Try the prefill x decode pairs in turn, at most 1 % of the load. SIGUSR1 pauses them, and lets them go on.",
+)
+@click.option(
+    "--fence/--no-fence",
+    "fence",
+    default=None,
+    help="With --canary: take the end that broken pairs have in common out of service. Default: the inventory's word.",
 )
 @click.option(
     "--on-alert",
@@ -88,6 +99,7 @@ def command(
     window_s: str,
     record_to: Path | None,
     canaries: bool,
+    fence: bool | None,
     on_alert: str | None,
     applies: bool,
     heals: bool,
@@ -97,25 +109,39 @@ def command(
 ) -> int:
     """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
 
-    A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing, but with --apply
-    and --heal: those keep the cluster what its inventory says.
+    A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing, but with --fence,
+    --apply and --heal: the last two keep the cluster what its inventory says.
     """
+    if fence:
+        if not canaries:
+            raise UsageError("--fence acts on what canaries find", hint="add --canary")
+        refuse_read_only(options, "watch --fence")
     if applies or heals:
         from pdctl.cli.keeping import keep  # all that changes clusters, which a watch does without
 
         return keep(options, applies=applies, heals=heals, at_once=at_once, on_alert=on_alert)
 
     async def act(opened: Opened) -> int:
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in STOPS:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop.set)
+        fences = opened.deployment.telemetry.canary.fence if fence is None else fence
         async with contextlib.AsyncExitStack() as stack:
             recorder = None
             if record_to is not None:
                 recorder = Recorder(record_to, opened.deployment.cluster)
                 stack.callback(recorder.close)
             delivery = await _delivering(stack, on_alert, opened.deployment.cluster)
-            watch = await stack.enter_async_context(watching(opened.cluster, interval_s=interval_s, canaries=canaries))
+            watch = await stack.enter_async_context(
+                watching(
+                    opened.cluster,
+                    interval_s=interval_s,
+                    canaries=canaries,
+                    fence=fences and not options.read_only,
+                )
+            )
+            if watch.canaries is not None:
+                loop.add_signal_handler(signal.SIGUSR1, watch.canaries.toggle)
             told = alerted(watch.snapshots(), changed=delivery)
             await show_snapshots(options, _recorded(_until(told, stop, ticks), recorder), int(window_s), quiet=quiet)
         return 0

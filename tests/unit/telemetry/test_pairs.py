@@ -9,7 +9,7 @@ import pytest
 from pdctl.model.figure import Figure
 from pdctl.model.reading import Unknown
 from pdctl.model.snapshot import PairFigures, PairState
-from pdctl.telemetry.pairs import IDLE_GAP_S, OLD_S, End, PairBook, PairResult, gap_s
+from pdctl.telemetry.pairs import IDLE_GAP_S, OLD_S, Blame, End, PairBook, PairResult, gap_s
 
 PREFILLS = [End(f"p{number}", 1, "spec", ranks=2) for number in range(4)]
 DECODES = [End(f"d{number}", 1, "spec") for number in range(4)]
@@ -141,3 +141,50 @@ def test_canaries_are_at_most_one_per_cent_of_the_load(rate: float) -> None:
 
 def test_an_idle_cluster_is_still_tried() -> None:
     assert gap_s(None) == gap_s(0.0) == IDLE_GAP_S
+
+
+def judged(book: PairBook, broken: set[tuple[str, str]], rounds: int = 2, *, text_only: bool = False) -> Blame | None:
+    for number in range(rounds):
+        for prefill in PREFILLS:
+            for decode in DECODES:
+                fault = "decode answered 500" if (prefill.name, decode.name) in broken else ""
+                book.take(PairResult(prefill, decode, float(number), 0.08, fault, text_only=text_only))
+    return book.blamed(PREFILLS, DECODES)
+
+
+@pytest.mark.parametrize(
+    ("broken", "end"),
+    [
+        pytest.param(set(), "", id="nothing is broken"),
+        pytest.param({(f"p{row}", "d2") for row in range(4)}, "d2", id="a decode, with everybody"),
+        pytest.param({("p1", "d0"), ("p1", "d3")}, "p1", id="a prefill, with some"),
+        pytest.param({("p1", "d0"), ("p1", "d3"), ("p2", "d3")}, "", id="two ends alike: nobody stands out"),
+        pytest.param({(f"p{row}", f"d{place}") for row in range(4) for place in range(4)}, "", id="everything"),
+        pytest.param({("p1", "d0")}, "p1", id="one pair: the side that can spare it"),
+    ],
+)
+def test_the_end_that_is_in_most_broken_pairs_is_blamed(broken: set[tuple[str, str]], end: str) -> None:
+    blame = judged(PairBook(), broken)
+    assert (blame.end.name if blame else "") == end
+
+
+def test_nobody_is_blamed_for_text_alone_nor_after_one_failure() -> None:
+    assert judged(PairBook(), {("p1", "d0")}, rounds=1) is None
+    assert judged(PairBook(), {("p1", "d0")}, text_only=True) is None
+
+
+def test_nobody_is_blamed_before_the_pairs_that_share_an_end_were_tried_too() -> None:
+    """A decode that is broken with everybody is first seen broken with one: blaming that prefill would be rash."""
+    book = PairBook()
+    judged(book, set(), rounds=1)
+    for at_s in (10.0, 11.0):
+        book.take(PairResult(PREFILLS[0], DECODES[2], at_s, 0.08, "decode answered 500"))
+    assert book.blamed(PREFILLS, DECODES) is None
+    for at_s in (12.0, 13.0):
+        for prefill in PREFILLS:
+            for decode in DECODES:
+                book.take(PairResult(prefill, decode, at_s, 0.08, "lost" if decode.name == "d2" else ""))
+    blame = book.blamed(PREFILLS, DECODES)
+    assert blame is not None
+    assert blame.end.name == "d2"
+    assert "p0 -> d2 and 3 more" in blame.words
