@@ -35,6 +35,7 @@ COMMANDS = {
     "bundle": "one redacted archive for a bug report or a hand-over",
     "replay": "show a recording of `watch --record`",
     "logs": "show the logs of instances, the router or the registrar",
+    "move": "change the pool of slots under load: nothing is lost, and it can be taken back until it stops",
     "restart": "relaunch instances, one of a role at a time",
     "drain": "take slots out of service, and hold them there",
     "undrain": "take holds away, and bring back what they held",

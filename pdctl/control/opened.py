@@ -14,6 +14,7 @@ import platformdirs
 from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
+from pdctl.control.inventory_file import FileOnDisk, InventoryFile
 from pdctl.errors import PlanRefused
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
@@ -35,6 +36,12 @@ class Opened:
 
     cluster: Cluster
     inventory: Inventory
+    written: InventoryFile | None = None
+
+    @property
+    def file(self) -> InventoryFile:
+        """Where the inventory lies: its file, unless `written` stands in for it."""
+        return self.written or FileOnDisk(self.inventory.path)
 
     @property
     def health(self) -> HealthRecords:

@@ -14,13 +14,19 @@ from typing import TypeAlias
 class MoveRequest:
     """Change the pool of the selected slots. `at_once`: how many instances of a pool may be out of service together.
 
-    `force` goes below a pool's floor, never below one instance of a role.
+    `to` "none" makes them spares. `force` goes below a pool's floor, never below one instance of a role.
+    `on_deadline`: what is done where a drain takes longer than `budgets.drain`: "cut" goes on and counts what is lost,
+    "cancel" leaves the slot where it was. `canary`: "all" proves a pair with every opposite instance, "one" with the
+    first that answers, "none" proves nothing. `skip_checks` starts without checking the nodes first.
     """
 
     selectors: tuple[str, ...]
     to: str
     at_once: int = 1
     force: bool = False
+    on_deadline: str = "cut"
+    canary: str = "all"
+    skip_checks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class RestartRequest:
 
     selectors: tuple[str, ...]
     at_once: int = 1
+    force: bool = False
 
 
 Request: TypeAlias = MoveRequest | DrainRequest | UndrainRequest | RestartRequest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdctl.control import secrets
 from pdctl.control.admission import Admission
+from pdctl.control.applied_book import AppliedBook
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
@@ -32,6 +33,7 @@ from pdctl.control.steps.stop import Stopper
 from pdctl.control.steps.tune import stop_numa_balancing
 from pdctl.control.wanted import known, wanted
 from pdctl.errors import EpochRefused, Unreachable
+from pdctl.model.deployment import Deployment
 from pdctl.model.events import (
     Event,
     LeaseTaken,
@@ -77,7 +79,8 @@ class Run:
     With a `base` it is refused where somebody applied another inventory since; `records` makes ours the last applied
     one at its end, whatever failed, unless the operator stopped it. Without `honours_holds` it goes on even where
     nobody can say what is held. `own_steps` and `afterwards`: what only this command does.
-    `hashes`: spec hashes of what it may launch, by unit; None: those of the inventory.
+    `hashes`: spec hashes of what it may launch, by unit; None: those of the inventory. `before`: what the inventory
+    says while this run changes it to the cluster's deployment.
     """
 
     cluster: Cluster
@@ -88,6 +91,7 @@ class Run:
     adopt: bool = False
     now: bool = False
     base: BaseRecord | None = None
+    before: Deployment | None = None
     inventory_text: str = ""
     hashes: Mapping[str, str] | None = None
     needs_secrets: bool = True
@@ -109,7 +113,7 @@ class Run:
             self.cluster.lease_shell, state_root(deployment), deployment.cluster, self.command
         ) as lease:
             if self.base is not None:
-                check_base(deployment, lease.applied, self.base.read(), adopt=self.adopt)
+                check_base(self.before or deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
             holds = lease.holds.at(clock.time())
@@ -121,12 +125,13 @@ class Run:
             if admission.lost:
                 plan = self.make_plan(observed, lease.applied, admission.lost)
             await self._announce(emit, observed, plan)
+            emit.must_work()
             tally, after = Tally(), ""
             if plan.steps:
                 ctx = await self._context(observed, lease, values, emit)
                 ctx.fabric = admission.fabric
                 await self._prepare(ctx, plan)
-                await self._begin_record(lease, plan)
+                await self._begin_record(ctx, lease, plan)
                 watched = self._watched(emit, ctx)
                 tally = await execute(plan, self._handlers(ctx), watched, clock, interrupt)
                 if self.afterwards is not None and not lease.lost().done():
@@ -167,6 +172,7 @@ class Run:
         generations = Generations(self.cluster, observed.nodes, lease.epoch)
         ctx = RunContext(self.cluster, observed, lease.epoch, values, book, generations, progress)
         ctx.holds = HoldBook(observed.holds.all, lease.record_holds)
+        ctx.applied = AppliedBook(lease.applied, lease.record)
         return ctx
 
     async def _book(self, observed: Observed, epoch: int) -> MemberBook:
@@ -241,12 +247,12 @@ class Run:
         both = {name: {*found.get(name, ()), mine.get(name, "")} - {""} for name in {*found, *mine}}
         return {name: tuple(sorted(specs)) for name, specs in sorted(both.items())}
 
-    async def _begin_record(self, lease: Lease, plan: Plan) -> None:
+    async def _begin_record(self, ctx: RunContext, lease: Lease, plan: Plan) -> None:
         """What this run launches is nobody's doing by hand, even if it is cut off."""
         old = lease.applied
         starts = any(step.action in STARTS for step in plan.steps)
         if starts and old is not None and not old.trouble and old.launched != (launched := self._launched(old)):
-            await lease.record(replace(old, launched=launched))
+            await ctx.applied.put(replace(old, launched=launched))
 
     async def _record(self, lease: Lease, *, whole: bool) -> None:
         """`whole`: everything runs as the inventory says, and nothing from before is left."""
@@ -274,7 +280,7 @@ def _may_live(observed: Observed, member: Member) -> bool:
 def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:
     """0 done or no change, 1 failed, 3 partly done, 4 all that is missing is out of reach, 75 overtaken, 130."""
     if interrupt.asked.is_set():
-        return 75 if interrupt.reason.startswith("the lease was lost") else 130
+        return interrupt.exit_code
     failures = [*tally.exit_codes, *(blocked.trouble.exit_code for blocked in plan.blocked)]
     if not failures:
         return 0

@@ -176,6 +176,31 @@ class SlotHeld(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """What became of the move of one slot (or group). Pools are "" for a spare.
+
+    `outcome`: "moved"; "put back" (cancelled or failed in time, nothing changed); "untouched" (never begun);
+    "unfinished" (the inventory says the new pool, the slot does not serve in it yet).
+    `in_flight_at_fence`: requests that its instances had in hand when they left the router; None: not read. `cut`:
+    those that were still there when the drain's deadline passed. `phases`: seconds by what was done, the longest where
+    the slot holds several instances. Generations by instance name, before and after.
+    """
+
+    event: ClassVar[str] = "moved"
+    slot: str
+    from_pool: str
+    to_pool: str
+    outcome: str
+    in_flight_at_fence: int | None
+    drained_s: float | None
+    cut: int
+    phases: Mapping[str, float]
+    took_s: float
+    generations_before: Mapping[str, int] = field(default_factory=dict)
+    generations_after: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Event):
     """The end of a run: counts of steps, the exit code, and in words what is left."""
 

@@ -43,7 +43,7 @@ def pool_dips(deployment: Deployment, observed: Observed, plan: Plan) -> tuple[P
         joining = {name for name in registers if wanted[name] == pool}
         before = sum(1 for joined in serving.values() if joined == pool)
         kept = {name for name, joined in serving.items() if joined == pool and name not in leaving}
-        least = before - _most_out(plan, leaving, joining)
+        least = before - most_out(plan, leaving, joining)
         spec = deployment.pools.get(pool)
         found.append(PoolDip(pool, before, least, len(kept | joining), spec.min_instances if spec is not None else 0))
     return tuple(found)
@@ -74,7 +74,7 @@ def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
     }
 
 
-def _most_out(plan: Plan, leaving: set[str], joining: set[str]) -> int:
+def most_out(plan: Plan, leaving: set[str], joining: set[str]) -> int:
     """The most that are out at once: fenced before anything that does not have to come first is registered.
 
     For each fence, everything that must have ended before it has, and all other fences that need no more than that are

@@ -24,6 +24,8 @@ class Action(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     DRAIN = "drain"
+    COMMIT = "write the inventory"
+    TAKE_BACK = "put the inventory back"
     STOP = "stop"
     STOP_ROUTER = "stop router"
     STOP_REGISTRAR = "stop registrar"
@@ -71,6 +73,7 @@ class ChangeKind(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     DRAIN = "drain"
+    MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pdctl.model.events import (
     CheckFailed,
     Event,
     LeaseTaken,
+    Moved,
     NodeUnreachable,
     Planned,
     RunEnded,
@@ -91,6 +92,8 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
             return "check", f"{_count(len(event.nodes), 'node')} where something will start"
         case CheckEnded():
             return "checked", _checked(event)
+        case Moved():
+            return event.outcome.partition(" ")[0], _moved(event)
         case RunEnded():
             return "end", _end(event)
         case _:
@@ -114,6 +117,16 @@ def _end(event: RunEnded) -> str:
     status = f", exit status {event.exit_code}" if event.exit_code else ""
     text = f"; {event.text}" if event.text and event.text != told else ""
     return f"{event.command}: {told} in {duration(event.took_s)}{status}{text}"
+
+
+def _moved(event: Moved) -> str:
+    where = f"{event.slot}: {event.from_pool or 'spare'} -> {event.to_pool or 'spare'}"
+    if event.outcome != "moved":
+        return f"{where}: {event.outcome}"
+    in_hand = event.in_flight_at_fence
+    carried = "" if in_hand is None else f", {_count(in_hand, 'request')} in hand at the fence"
+    cut = f", {_count(event.cut, 'request')} cut" if event.cut else ", none cut" if in_hand else ""
+    return f"{where} in {duration(event.took_s)}{carried}{cut}"
 
 
 def _checked(event: CheckEnded) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pdctl.control.applied_book import AppliedBook
 from pdctl.control.clock import Clock
 from pdctl.control.cluster import Cluster
 from pdctl.control.hold_record import HoldBook
+from pdctl.control.lease import Applied
 from pdctl.control.member_book import MemberBook
 from pdctl.control.ports import Member
 from pdctl.engines.engine import running_launch
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 Progress = Callable[[Step, str], None]
 
 
-async def _no_lease(holds: tuple[Hold, ...]) -> None:
-    raise InstanceError("holds", "are not written without a lease")
+async def _no_lease(record: tuple[Hold, ...] | Applied) -> None:
+    raise InstanceError("records", "are not written without a lease")
 
 
 class Generations:
@@ -82,6 +84,11 @@ class ReadyBoard:
             self._hopeless.add(instance)
             self._changed.notify_all()
 
+    async def ready_of(self, role: Role) -> tuple[Launch, ...]:
+        """All that are ready now, of one role."""
+        async with self._changed:
+            return tuple(launch for launch in self._ready.values() if launch.instance.role is role)
+
     async def partner(self, role: Role, candidates: frozenset[str], tried: frozenset[str]) -> Launch | None:
         """A ready instance of `role` that was not tried; None when all `candidates` were tried or are hopeless."""
         async with self._changed:
@@ -118,6 +125,7 @@ class RunContext:
     fenced: dict[str, Member] = field(default_factory=dict)
     at_fence: dict[str, InFlight] = field(default_factory=dict)
     holds: HoldBook = field(default_factory=lambda: HoldBook((), _no_lease))
+    applied: AppliedBook = field(default_factory=lambda: AppliedBook(None, _no_lease))
 
     @property
     def deployment(self) -> Deployment:
