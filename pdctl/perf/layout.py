@@ -16,6 +16,14 @@ class Placement(StrEnum):
     LEAST = "least"
 
 
+class Policy(StrEnum):
+    """Which instance of a role the router gives a request to."""
+
+    ROUND_ROBIN = "round_robin"
+    RANDOM = "random"
+    LEAST = "least"  # in hand
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceModel:
     """One engine of `ranks` ranks that step together. `chunk_tokens` is vLLM's `max_num_batched_tokens` and `max_seqs`
@@ -53,10 +61,11 @@ class TransferModel:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Instances behind one router, which takes them in turn: {mixed}, or {prefill, decode}."""
+    """Instances behind one router: {mixed}, or {prefill, decode}."""
 
     instances: tuple[InstanceModel, ...]
     transfer: TransferModel = TransferModel()
+    policy: Policy = Policy.ROUND_ROBIN
 
     def __post_init__(self) -> None:
         roles = {instance.role for instance in self.instances}
