@@ -25,7 +25,7 @@ from pdctl.control.steps.drain import drain as drain_step
 from pdctl.control.steps.hold import put_hold, take_hold
 from pdctl.control.steps.restore import unfence
 from pdctl.control.up import UpOptions, decide, node_gate, refuse_fences, refuse_unsupported
-from pdctl.errors import UsageError
+from pdctl.errors import Interrupted, UsageError
 from pdctl.inventory.select import select
 from pdctl.model.deployment import Budgets, Deployment
 from pdctl.model.hold import Hold, HoldKind
@@ -41,7 +41,7 @@ async def propose_drain(opened: Opened, request: DrainRequest) -> Proposal:
     """What `drain` would do now. Read-only. Raises as it would."""
     asked = _asked(opened, request)
     plan = refuse_fences(opened.deployment, plan_drain(opened.deployment, seen := await _seen(opened), asked))
-    return _proposal(opened.deployment, seen, plan, _drain_command(request))
+    return _proposal(opened.deployment, seen, plan, _drain_command(request, asked.hold.since_s))
 
 
 async def drain(opened: Opened, request: DrainRequest, session: Session) -> int:
@@ -119,6 +119,8 @@ class _Cancelled:
     async def afterwards(self, ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
         if not self.interrupt.asked.is_set():
             return "nothing to do: it is out of service and drained" if plan.converged and not tally.exit_codes else ""
+        if self.interrupt.exit_code != Interrupted.exit_code:
+            return ""  # no journal, for one: nothing more is changed
         done = [name for name, end in tally.ends.items() if end is End.DONE]
         back = take_back(plan, done, self.slots, self.deployment.lease_node)
         if not back.steps:
@@ -191,9 +193,13 @@ def _proposal(deployment: Deployment, seen: Observed, plan: Plan, command: tuple
     return Proposal(plan, command, dips, expected_times(deployment, plan), plan.warnings)
 
 
-def _drain_command(request: DrainRequest) -> tuple[str, ...]:
+def _drain_command(request: DrainRequest, now_s: float) -> tuple[str, ...]:
     flags = [("--stop", request.stop), ("--force", request.force)]
-    named = [("--reason", request.reason), ("--deadline", f"{request.deadline_s:g}s" if request.deadline_s else "")]
+    named = [
+        ("--reason", request.reason),
+        ("--for", f"{request.until_s - now_s:.0f}s" if request.until_s is not None else ""),
+        ("--deadline", f"{request.deadline_s:g}s" if request.deadline_s is not None else ""),
+    ]
     return (
         "pdctl",
         "drain",

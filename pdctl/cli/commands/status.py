@@ -45,7 +45,7 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
     for view in views:
         click.echo(_line(view, width, now))
         if view.held:
-            click.echo(f"  {'':{width}}   {one_line(view.held)}")
+            click.echo(f"  {'':{width}}   {one_line(view.held)}{_since(view.name, seen, now)}")
         if view.why and view.state not in GOOD and view.node not in seen.unreachable:
             click.echo(f"  {'':{width}}   {one_line(view.why)}")
         if view.state is State.FAILED or verbose:
@@ -59,6 +59,15 @@ def show(seen: ClusterStatus, *, verbose: bool) -> None:
         click.echo(f"! {one_line(text)}")
     for node, cause in seen.unreachable.items():
         click.echo(f"? {node}: {one_line(cause)}")
+
+
+def _since(name: str, seen: ClusterStatus, now: float) -> str:
+    """For how long its slot is held, and for how much longer."""
+    hold = next((hold for hold in seen.holds if name.startswith(f"{hold.slot}.")), None)
+    if hold is None:
+        return ""
+    left = f", for {duration(hold.until_s - now)} more" if hold.until_s is not None else ""
+    return f" ({duration(now - hold.since_s)} ago{left})"
 
 
 def _line(view: UnitView, width: int, now: float) -> str:
