@@ -19,7 +19,7 @@ def lease_shell(node: str, holds: Sequence[Hold] | None = ()) -> FakeShell:
     def reply(command: Command) -> Completed:
         nonce = re.search(rb"NONCE = '(pdctl-\w+)'", command.stdin)
         assert nonce is not None
-        body = json.dumps({"lines": [], "applied": None, "holds": told}).encode()
+        body = json.dumps({"lines": [], "applied": None, "holds": told, "lease": None}).encode()
         return Completed(0, nonce[1] + body + nonce[1], b"")
 
     shell = FakeShell(node)
