@@ -57,11 +57,12 @@ class RunRecord:
     exit_code: int | None
     lines: tuple[Line, ...] = ()
     count: int = 1
+    moved: tuple[str, ...] = ()  # of a move, once it has ended: its slots and where to
 
     @property
     def what(self) -> str:
         """The command and what it was about, in few words."""
-        named = [name for name in self.subjects if name not in ("cluster", "router", "registrar")] or self.subjects
+        named = self.moved or _named(self.subjects)
         more = f" +{len(named) - 2}" if len(named) > 3 else ""
         shown = ", ".join(named[: 2 if more else 3])
         return f"{self.command or '?'} {shown}{more}".rstrip()
@@ -111,6 +112,7 @@ def _record(gathered: _Gathered, without_end: Outcome | None, now_s: float) -> R
         _took(ended, began_s, now_s if without_end is Outcome.RUNNING else None),
         _code(ended),
         lines,
+        moved=tuple(f"{line.subject} {line.text}" for line in lines if line.action == "moved"),
     )
 
 
@@ -176,7 +178,16 @@ def _step_line(event: str, entry: Mapping[str, Any], before: Line | None) -> Lin
     return line
 
 
+def _named(subjects: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that say most: an instance rather than its slot, and the router only where there is nothing else."""
+    named = [name for name in subjects if name not in ("cluster", "router", "registrar")]
+    return tuple(name for name in named if not any(other.startswith(f"{name}.") for other in named)) or subjects
+
+
 def _said(event: str, entry: Mapping[str, Any]) -> Line:
+    if event == "moved":
+        text = f"{_text(entry, 'from_pool')} -> {_text(entry, 'to_pool')}: {_text(entry, 'outcome')}"
+        return Line("", event, _text(entry, "slot"), "", text, "", None, _number(entry.get("took_s")))
     words = [_text(entry, key) for key in ("cause", "text", "observed", "reason")]
     subject = _text(entry, "subject") or _text(entry, "node")
     text = next((each for each in words if each), "")

@@ -22,6 +22,7 @@ _GLYPHS: Final[Mapping[StepState, tuple[str, Ink]]] = {
     StepState.FAILED: ("✖", Ink.BAD),
     StepState.UNKNOWN: ("?", Ink.UNKNOWN),
 }
+_ALARMING: Final = ("warning", "unfit", "unreachable", "unknown")
 _WORDS_FROM: Final = 100
 """Columns from which a step's state is said in a word too."""
 
@@ -96,7 +97,7 @@ def step_lines(
     """One line a step; under a failed one its hint and the unit's last words. The point of no return is a line."""
     if not rows:
         return []
-    action = min(max(len(row.action) for row in rows), 28 if width >= _WORDS_FROM else 16)
+    action = min(max(len(row.action) for row in rows), 28 if width >= _WORDS_FROM else 20)
     subject = min(max(len(row.subject) for row in rows), 32 if width >= _WORDS_FROM else 18)
     first_return = next((row.id for row in rows if row.id in no_return), "")
     lines: list[Inked] = []
@@ -157,7 +158,7 @@ def state_line(view: RunView, now_s: float) -> Inked:
 
 def ending_lines(view: RunView, width: int) -> list[Inked]:
     """Its last words, and what was said beside the steps."""
-    lines: list[Inked] = [(Span(line, Ink.WARN),) for line in view.notes]
+    lines: list[Inked] = [(Span(line, Ink.WARN if line.startswith(_ALARMING) else Ink.BASE),) for line in view.notes]
     if view.ended and view.ending:
         lines += _paragraph("  ", view.ending, Ink.BASE if view.exit_code == 0 else Ink.BOLD, width)
     return lines

@@ -22,6 +22,7 @@ from pdctl.model.events import (
     StepStarted,
 )
 from pdctl.plan.steps import Plan
+from pdctl.text.duration import duration
 from pdctl.text.phrases import phrase
 
 
@@ -85,6 +86,7 @@ class RunView:
     exit_code: int | None = None
     ending: str = ""
     _places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    _said: frozenset[str] | None = field(default=None, compare=False, repr=False)  # steps planned since the run began
 
     @property
     def ended(self) -> bool:
@@ -140,14 +142,14 @@ def reduce(view: RunView, event: Event, now_s: float) -> RunView:
         case CheckEnded():
             return replace(_noted(view, event), doing="planning") if event.unfit else replace(view, doing="planning")
         case RunStarted():  # what will be done is said anew: the cluster may have changed since the plan was shown
-            return replace(view, rows=(), _places={}, doing="", command=event.command)
+            return replace(view, _said=frozenset(), doing="", command=event.command)
         case RunEnded():
+            view = _settled(view)
             rows = tuple(row if row.state.ended else replace(row, state=StepState.SKIPPED) for row in view.rows)
             ended = replace(view, exit_code=event.exit_code, ending=event.text, took_s=event.took_s, doing="")
             return replace(ended, rows=rows)
         case Planned():
-            row = StepRow(event.step, event.action, event.subject, event.node, event.reason)
-            return view if event.step in view._places else _with_rows(view, (*view.rows, row))
+            return _planned(view, event)
         case StepStarted() | StepProgress() | StepDone() | StepFailed() | StepSkipped():
             return _stepped(view, event, now_s)
         case _:  # warnings, failed checks, nodes out of reach, held slots
@@ -172,9 +174,26 @@ def _noted(view: RunView, event: Event) -> RunView:
     return replace(view, notes=(*view.notes, *(line.rstrip() for line in phrase(event))))
 
 
+def _planned(view: RunView, event: Planned) -> RunView:
+    """A step that will be taken. The order of the plan that was shown stays: this one comes in any."""
+    view = replace(view, _said=(view._said or frozenset()) | {event.step})
+    if event.step in view._places:
+        return view
+    return _with_rows(view, (*view.rows, StepRow(event.step, event.action, event.subject, event.node, event.reason)))
+
+
+def _settled(view: RunView) -> RunView:
+    """All is planned: what was shown and is not said again will not be done."""
+    if view._said is None:
+        return view
+    said = view._said
+    return _with_rows(replace(view, _said=None), (row for row in view.rows if row.id in said))
+
+
 def _stepped(
     view: RunView, event: StepStarted | StepProgress | StepDone | StepFailed | StepSkipped, now_s: float
 ) -> RunView:
+    view = _settled(view)
     place = view._places.get(event.step)
     if place is None:
         node = event.node if isinstance(event, StepStarted | StepFailed) else ""
@@ -203,14 +222,22 @@ def _row(
             return replace(row, state=state, text=said, hint=event.hint, last_lines=event.last_lines, took_s=took_s)
 
 
+_UNTOLD = frozenset({"existed", "inventory"})
+"""What a step notes for the journal, and nobody reads on the screen."""
+
+
 def _told(event: StepDone) -> str:
     """What a finished step has to tell: all that it noted, but for what is nothing."""
     told = []
     for key, value in event.detail.items():
         name = key.replace("_", " ")
+        if key in _UNTOLD or value is False or value in (None, "", (), [], {}):
+            continue
         if value is True:
             told.append(name)
-        elif value is not False and value not in (None, "", (), []):
+        elif key.endswith("_s") and isinstance(value, int | float):
+            told.append(f"{name[:-2]} {duration(value)}")
+        else:
             told.append(f"{name} {value}")
     return ", ".join(told)
 

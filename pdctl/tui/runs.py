@@ -115,11 +115,15 @@ def what_cancel_means(view: RunView) -> str:
     if view.ended:
         return "it has ended: there is nothing to cancel"
     if not view.no_return:
-        return "what is being changed is finished, nothing new is started; ask again to go on from there"
+        back = "what is not drained yet is put back into service" if view.command == "drain" else _FINISHED
+        return f"{back}; ask for it again to go on from there"
     if not view.passed:
-        return "nothing was moved yet: what was taken out of service goes back"
-    ahead = f"; {view.returns} more are not begun" if view.returns else ""
+        return "nothing was moved yet: what was taken out of service is put back, and the inventory stays as it is"
+    ahead = "; slots that are not that far are put back" if view.returns else ""
     return (
-        "the point of no return is behind: the inventory says the new pool already. What is being changed is finished, "
-        f"nothing new is started{ahead}; the same command goes on from there"
+        f"the point of no return is behind: the inventory says the new pool. {_FINISHED}{ahead}; `pdctl up` finishes "
+        "what is left, a move the other way takes it back"
     )
+
+
+_FINISHED = "What is being changed is finished, nothing new is started"

@@ -58,8 +58,14 @@ def test_what_was_agreed_to_is_shown_before_the_run_says_anything() -> None:
 
 
 def test_the_run_says_anew_what_it_does() -> None:
-    view = after(LeaseTaken("n1", 3), RunStarted("move", "x.yaml", 2), planned(FENCE), planned(STOP))
-    assert [row.id for row in view.rows] == [FENCE.id, STOP.id]
+    extra = Step(Action.REGISTER, "b.main.0", "b", "")
+    view = after(LeaseTaken("n1", 3), RunStarted("move", "x.yaml", 3), planned(extra), planned(STOP), planned(FENCE))
+    assert [row.id for row in reduce(view, started(FENCE), 110.0).rows] == [FENCE.id, STOP.id, extra.id]
+
+
+def test_a_run_that_has_nothing_to_do_any_more_shows_no_steps() -> None:
+    view = after(RunStarted("move", "x.yaml", 0), RunEnded("move", 0, 0, 0, 0, 1.0, "nothing to do"))
+    assert (view.rows, view.ended) == ((), True)
 
 
 def test_a_step_is_waited_for_and_then_done() -> None:
@@ -67,9 +73,9 @@ def test_a_step_is_waited_for_and_then_done() -> None:
     row = view.row(FENCE.id)
     assert row is not None
     assert (row.state, row.text, row.elapsed_s(111.0)) == (StepState.RUNNING, "running 4", 10.0)
-    row = reduce(view, done(FENCE, cut=0, why="", drained=True), 104.0).row(FENCE.id)
+    row = reduce(view, done(FENCE, cut=0, why="", drained=True, drained_s=2.04, existed=True), 104.0).row(FENCE.id)
     assert row is not None
-    assert (row.state, row.elapsed_s(999.0), row.text) == (StepState.DONE, 1.5, "cut 0, drained")
+    assert (row.state, row.elapsed_s(999.0), row.text) == (StepState.DONE, 1.5, "cut 0, drained, drained 2.0s")
 
 
 def test_a_failure_keeps_its_cause_hint_and_last_lines() -> None:

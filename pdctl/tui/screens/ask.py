@@ -23,7 +23,7 @@ BOX_CSS = """
     background: $surface; border: round $primary;
 }}
 {name} Horizontal {{ height: auto; align-horizontal: right; margin-top: 1; }}
-{name} Button {{ margin-left: 2; min-width: 10; height: 1; border: none; }}
+{name} Button {{ margin-left: 2; min-width: 8; width: auto; }}
 {name} Button:focus {{ text-style: reverse bold; }}
 """
 
@@ -42,8 +42,8 @@ class PoolChoice:
     @property
     def text(self) -> str:
         serving = "?" if self.serving is None else str(self.serving)
-        here = "  (they are there)" if self.here else ""
-        return f"{self.name:<16} {self.role:<8} {serving:>3} of {self.instances:<3} serving   floor {self.floor}{here}"
+        here = "  here" if self.here else ""
+        return f"{self.name:<16} {self.role:<8} {serving:>3} of {self.instances:<3} serving  floor {self.floor}{here}"
 
 
 class ChoosePool(ModalScreen[str]):
@@ -116,7 +116,7 @@ class AskStop(ModalScreen[str]):
             yield Static(Text(self.meaning))
             with Horizontal():
                 for name, title in self._answers:
-                    yield Button(title, id=name)
+                    yield Button(title, id=name, compact=True)
 
     def on_mount(self) -> None:
         self.query(Button).first().focus()

@@ -105,7 +105,7 @@ class PlanScreen(ViewScreen):
     VIEW = "plan"
     DEFAULT_CSS = """
     PlanScreen #answers { height: 1; width: 1fr; }
-    PlanScreen #answers Button { min-width: 10; height: 1; border: none; margin-right: 2; }
+    PlanScreen #answers Button { min-width: 8; width: auto; margin-right: 2; }
     PlanScreen #answers Button:focus { text-style: reverse bold; }
     PlanScreen #name { height: 1; border: none; width: 1fr; display: none; }
     PlanScreen #name.asked { display: block; }
@@ -136,8 +136,8 @@ class PlanScreen(ViewScreen):
         field.cursor_blink = False
         yield field
         with Horizontal(id="answers"):
-            yield Button("Cancel", id="cancel")
-            yield Button("", id="agree")
+            yield Button("Cancel", id="cancel", compact=True)
+            yield Button("", id="agree", compact=True)
             yield Static("", id="hint")
 
     def on_mount(self) -> None:
@@ -190,6 +190,8 @@ class PlanScreen(ViewScreen):
             cancel.label = "Close"
         agree.display = asking or running
         agree.label = "Leave, it goes on" if running else verb(self.request).capitalize() if self.request else ""
+        for button in (cancel, agree):
+            button.refresh(layout=True)  # a label's width is not followed by itself
         agree.disabled = asking and self.asks_name and not self._named()
         field.set_class(asking and self.asks_name, "asked")
         if asking and self.asks_name and isinstance(field, Input):
