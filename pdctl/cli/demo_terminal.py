@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from pdctl.bench.load import run_load
+from pdctl.bench.apart import run_load_apart
 from pdctl.cli.global_options import Globals, new_run_id
 from pdctl.cli.terminal import read_only_here
 from pdctl.control.demo import DemoLoad, demo_cluster, serve_load
@@ -81,7 +81,7 @@ async def _run(options: Globals, fleet: FleetOptions, settings: Settings, load: 
                 code = await up(opened, UpOptions(), session)
                 up_ended(code, opened)
                 if code == 0:
-                    await serve_load(opened, load, run_load, session, tally.count)
+                    await serve_load(opened, load, run_load_apart, session, tally.count)
                 await interrupt.asked.wait()
         except PdctlError as error:
             awaited.fail(error)
