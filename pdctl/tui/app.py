@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import events, work
@@ -253,6 +254,13 @@ class PdctlApp(RunKeys):
         text = f"{found.twin if found else 'pdctl status'} {screen.subject()}".strip()
         self.copy_to_clipboard(text)
         self.notify(text, title="copied")
+
+    @work(exclusive=True, group="save", exit_on_error=False, description="files of what is shown")
+    async def action_export_csv(self) -> None:
+        """Keep the table and the picture of this view."""
+        from pdctl.tui.saving import save
+
+        await save(self, Path.cwd())
 
     def action_palette(self) -> None:
         self.action_command_palette()

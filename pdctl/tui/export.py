@@ -39,7 +39,7 @@ async def render_svg(
     """
     taken: list[Picture] = []
 
-    async def pilot(driver: Pilot[int]) -> None:
+    async def pilot(driver: Pilot[object]) -> None:
         with contextlib.suppress(TimeoutError):
             await _seen(app)
             for snapshot in before:
