@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from pdctl.control.base import BaseRecord
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
-from pdctl.control.expected_times import expected_times
 from pdctl.control.held_slots import whole_slots
-from pdctl.control.history import read_holds
-from pdctl.control.hold_record import must_be_known
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied, operator
-from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
-from pdctl.control.proposal import Dip, Proposal
+from pdctl.control.proposal import Proposal
+from pdctl.control.proposing import proposal_of, read_record, seen_now
 from pdctl.control.request import DrainRequest, UndrainRequest
 from pdctl.control.run import Run
 from pdctl.control.steps.context import RunContext
@@ -31,7 +28,6 @@ from pdctl.model.deployment import Budgets, Deployment
 from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.drain import Asked, plan_drain, take_back
-from pdctl.plan.floors import pool_dips
 from pdctl.plan.held import slots_of
 from pdctl.plan.steps import Action, Plan
 from pdctl.plan.undrain import brought_back, plan_undrain, released, without
@@ -40,8 +36,9 @@ from pdctl.plan.undrain import brought_back, plan_undrain, released, without
 async def propose_drain(opened: Opened, request: DrainRequest) -> Proposal:
     """What `drain` would do now. Read-only. Raises as it would."""
     asked = _asked(opened, request)
-    plan = refuse_fences(opened.deployment, plan_drain(opened.deployment, seen := await _seen(opened), asked))
-    return _proposal(opened.deployment, seen, plan, _drain_command(request, asked.hold.since_s))
+    seen, record = await asyncio.gather(seen_now(opened), read_record(opened))
+    plan = refuse_fences(opened.deployment, plan_drain(opened.deployment, seen, asked))
+    return proposal_of(opened.deployment, seen, plan, _drain_command(request, asked.hold.since_s), record.entries)
 
 
 async def drain(opened: Opened, request: DrainRequest, session: Session) -> int:
@@ -73,9 +70,9 @@ async def drain(opened: Opened, request: DrainRequest, session: Session) -> int:
 async def propose_undrain(opened: Opened, request: UndrainRequest) -> Proposal:
     """What `undrain` would do now. Read-only. Raises as it would."""
     slots = whole_slots(select(opened.deployment, request.selectors))
-    seen = await _seen(opened)
-    plan = _plan_undrain(opened.deployment, slots, seen, None, {})
-    return _proposal(opened.deployment, seen, plan, ("pdctl", "undrain", *request.selectors))
+    seen, record = await asyncio.gather(seen_now(opened), read_record(opened))
+    plan = _plan_undrain(opened.deployment, slots, seen, record.applied, {})
+    return proposal_of(opened.deployment, seen, plan, ("pdctl", "undrain", *request.selectors), record.entries)
 
 
 async def undrain(opened: Opened, request: UndrainRequest, session: Session) -> int:
@@ -179,18 +176,6 @@ def _nests(budgets: Budgets, request: DrainRequest) -> None:
             f"a deadline of {request.deadline_s:g} s ends before {name} ({inner:g} s) can",
             hint="budgets nest: settle < shutdown < stop < drain",
         )
-
-
-async def _seen(opened: Opened) -> Observed:
-    observed, holds = await asyncio.gather(observe(opened.cluster), read_holds(opened.cluster))
-    must_be_known(holds)
-    return replace(observed, holds=holds)
-
-
-def _proposal(deployment: Deployment, seen: Observed, plan: Plan, command: tuple[str, ...]) -> Proposal:
-    found = pool_dips(deployment, seen, plan)
-    dips = tuple(Dip(each.pool, each.before, each.least, each.after, each.floor) for each in found)
-    return Proposal(plan, command, dips, expected_times(deployment, plan), plan.warnings)
 
 
 def _drain_command(request: DrainRequest, now_s: float) -> tuple[str, ...]:

@@ -40,6 +40,16 @@ async def test_a_drain_under_load_loses_nothing_and_undrain_brings_it_back(servi
     assert (after["ratio"], after["holds"], launches(after)) == ("2P3D", [], before), "nothing was relaunched"
 
 
+async def test_a_dry_run_shows_the_steps_and_changes_nothing(serving: Site) -> None:
+    told = (await serving.operator.pdctl("drain", "n4", "--for", "2h", "--dry-run", "--json")).expect(0).document
+    assert [step["id"] for step in told["steps"]] == ["hold:n4.main", f"fence:{NAME}", f"drain:{NAME}"]
+    assert told["steps"][1]["expected"]["low_s"] > 0
+    (dip,) = told["capacity"]
+    assert (dip["pool"], dip["before"], dip["least"], dip["after"]) == ("decode", 3, 2, 2)
+    assert told["command"] == ["pdctl", "drain", "n4", "--for", "7200s"]
+    assert (await status(serving.operator))["holds"] == []
+
+
 @pytest.mark.slow
 async def test_a_drain_that_is_interrupted_is_taken_back(serving: Site) -> None:
     over = asyncio.Event()
