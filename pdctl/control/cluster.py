@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pdctl.control.clock import Clock
 from pdctl.control.lease import LeaseTaker, take_lease
 from pdctl.control.ports import Http, Membership
-from pdctl.model.deployment import Deployment
+from pdctl.model.deployment import Deployment, NodeSpec
 from pdctl.model.observed import NodeView
 from pdctl.ssh.ports import Shell, Shells
 from pdctl.supervisors.ports import Supervisor
@@ -19,7 +19,8 @@ from pdctl.supervisors.ports import Supervisor
 class Cluster:
     """Everything that a use case may touch. `engines` are supervisors by node; `routing` keeps router and registrar.
 
-    `lease_shell` reaches the lease node as who owns the state directory there.
+    `lease_shell` reaches the lease node as who owns the state directory there. `reach` opens a node that the inventory
+    does not have any more.
     """
 
     deployment: Deployment
@@ -31,7 +32,13 @@ class Cluster:
     membership: Membership
     clock: Clock
     take_lease: LeaseTaker = take_lease
+    reach: Callable[[NodeSpec], Supervisor] | None = None
     _looks: dict[str, tuple[float, asyncio.Task[NodeView]]] = field(default_factory=dict)
+
+    def open_node(self, node: NodeSpec) -> None:
+        """Have a supervisor for a node that the inventory does not have any more."""
+        if node.name not in self.engines and self.reach is not None:
+            self.engines = {**self.engines, node.name: self.reach(node)}
 
     async def look(self, node: str, *, claim: int | None = None) -> NodeView:
         """The node's units now. Router and engines may be kept by different supervisors there.

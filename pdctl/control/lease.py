@@ -21,7 +21,7 @@ from importlib import resources
 from typing import Any, Protocol
 
 from pdctl.control.hold_record import HoldRecord, parse_holds, record_of
-from pdctl.errors import LeaseHeld, NodeError, PdctlError
+from pdctl.errors import LeaseHeld, NodeError, PdctlError, Unreachable
 from pdctl.model.deployment import Deployment
 from pdctl.model.hold import Hold
 from pdctl.model.role import SupervisorKind
@@ -40,6 +40,7 @@ MOST_AT_ONCE = 256
 """Journal entries that share one round trip; far more than that in one write could outlast the node's timeout."""
 _LOST_HINT = "another operator may have taken over: look at `pdctl status`, then run it again"
 _WRITE_HINT = "make room on its disk (`df -h`), or see who owns the state directory; then run it again"
+_UNREACHABLE_HINT = "mend it; or, if nobody else is at work, name another `lease_node` in the inventory"
 _BOOT = "import sys,json;exec(json.loads(sys.stdin.buffer.raw.readline()))"
 
 
@@ -242,7 +243,7 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
         "timeout_s": TIMEOUT_S,
         "holder": {"operator": operator(), "pid": os.getpid(), "command": command},
     }
-    async with shell.stream(["python3", "-c", _BOOT], watch_stdin=False) as stream:
+    async with _program(shell) as stream:
         await stream.send((json.dumps(source) + "\n" + json.dumps(hello) + "\n").encode())
         answers = stream.lines().__aiter__()
         answer = await _first(answers, shell.node)
@@ -257,6 +258,22 @@ async def take_lease(shell: Shell, root: str | None, cluster: str, command: str)
             pumping.cancel()
             with suppress(asyncio.CancelledError):
                 await pumping
+
+
+@asynccontextmanager
+async def _program(shell: Shell) -> AsyncIterator[Stream]:
+    """The lease's program on its node. Raises Unreachable with what that means: there is no way around it, since two
+    operators who each go without a lease would each be sure to be alone."""
+    entered = False
+    try:
+        async with shell.stream(["python3", "-c", _BOOT], watch_stdin=False) as stream:
+            entered = True
+            yield stream
+    except Unreachable as error:
+        if entered or type(error) is not Unreachable:
+            raise
+        cause = f"{error.cause}; it keeps the lease, without which nobody knows to be the only one at work"
+        raise Unreachable(error.node, cause, hint=_UNREACHABLE_HINT) from error
 
 
 async def _first(answers: AsyncIterator[bytes], node: str) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from pdctl.control.inventory_file import FileOnDisk, InventoryFile
 from pdctl.errors import PlanRefused
 from pdctl.inventory.load import Inventory, load
 from pdctl.inventory.place import place
-from pdctl.model.deployment import Deployment
+from pdctl.model.deployment import Deployment, NodeSpec
 from pdctl.model.role import SupervisorKind
 from pdctl.routers.membership import NodeMembership
 from pdctl.ssh.pool import SshShells
 from pdctl.ssh.ports import Shell
 from pdctl.ssh.sudo import SudoShell
+from pdctl.supervisors.ports import Supervisor
 from pdctl.supervisors.select import supervisor_for
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
     direct = frozenset(name for name, node in deployment.nodes.items() if node.ssh.engine_http == "direct")
     http = NodeHttp(shells, direct)
     engine, router = deployment.engine.supervisor, deployment.router
+
+    def reach(node: NodeSpec) -> Supervisor:
+        shells.add(node)
+        return supervisor_for(engine, shells.shell(node.name), deployment, node)
+
     cluster = Cluster(
         deployment,
         shells,
@@ -101,6 +107,7 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
         http,
         NodeMembership(_entitled(router.supervisor, shells.shell(router.node)), deployment),
         SystemClock(),
+        reach=reach,
     )
     try:
         yield Opened(cluster, inventory)

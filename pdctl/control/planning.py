@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
+from pdctl.control.departed import see_departed
 from pdctl.control.history import record
 from pdctl.control.lease import Applied
 from pdctl.control.observe import observe
@@ -58,8 +59,9 @@ async def plan(opened: Opened, options: UpOptions | None = None) -> Planning:
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
     observed, (applied, holds) = await asyncio.gather(observe(opened.cluster), _recorded(opened.cluster))
-    observed = replace(observed, holds=holds)
+    observed, gone = await see_departed(opened.cluster, replace(observed, holds=holds), applied)
     decided = decide(deployment, options, observed, applied)
+    made = replace(decided.plan, warnings=(*decided.plan.warnings, *gone))
     stale = None if options.adopt else _stale(deployment, applied)
     short = () if options.force else decided.short
     refusals: tuple[PdctlError, ...] = () if stale is None else (stale,)
@@ -67,7 +69,7 @@ async def plan(opened: Opened, options: UpOptions | None = None) -> Planning:
         refusals = (*refusals, PlanRefused("; ".join(short), hint=FLOOR_HINT))
     old = applied_deployment(deployment, applied)
     edits = None if old is None else inventory_diff(old, deployment)
-    return Planning(decided.plan, observed, deployment, options, edits, decided.drift, decided.dips, refusals, stale)
+    return Planning(made, observed, deployment, options, edits, decided.drift, decided.dips, refusals, stale)
 
 
 def _stale(deployment: Deployment, applied: Applied | None) -> StaleBase | None:

@@ -13,6 +13,7 @@ from pdctl.control.admission import Admission
 from pdctl.control.applied_book import AppliedBook
 from pdctl.control.base import BaseRecord, check_base
 from pdctl.control.cluster import Cluster
+from pdctl.control.departed import see_departed
 from pdctl.control.execute import Emit, End, Handler, Interrupt, Tally, execute
 from pdctl.control.hold_record import HoldBook, must_be_known
 from pdctl.control.journal import JournaledEvents, Session
@@ -120,11 +121,12 @@ class Run:
             if self.honours_holds:
                 must_be_known(holds)
             observed = replace(await observe(self.cluster, claim=lease.epoch), holds=holds)
+            observed, gone = await see_departed(self.cluster, observed, lease.applied, claim=lease.epoch)
             plan = self.make_plan(observed, lease.applied, {})
             admission = Admission() if self.gate is None else await self.gate.admit(plan, observed, emit)
             if admission.lost:
                 plan = self.make_plan(observed, lease.applied, admission.lost)
-            await self._announce(emit, observed, plan)
+            await self._announce(emit, observed, replace(plan, warnings=(*plan.warnings, *gone)))
             emit.must_work()
             tally, after = Tally(), ""
             if plan.steps:
@@ -137,7 +139,7 @@ class Run:
                 if self.afterwards is not None and not lease.lost().done():
                     after = await self.afterwards(ctx, plan, tally, watched)
             code = exit_code(plan, tally, interrupt)
-            if self.records and not interrupt.asked.is_set():
+            if self.records and not interrupt.asked.is_set() and _departed_are_gone(deployment, plan, tally):
                 await self._record(lease, whole=code == 0 and not plan.held)
             text = after or _ending(self.command, plan, tally, interrupt)
             took_s = clock.monotonic() - began
@@ -265,6 +267,12 @@ class Run:
             )
         if self.base is not None:
             self.base.write(digest)
+
+
+def _departed_are_gone(deployment: Deployment, plan: Plan, tally: Tally) -> bool:
+    """Whether all that was to end on nodes that the inventory does not have any more did: else the inventory that had
+    them stays on record, since nothing else tells where they are."""
+    return all(tally.ends.get(step.id) is End.DONE for step in plan.steps if step.node not in deployment.nodes)
 
 
 def _may_live(observed: Observed, member: Member) -> bool:

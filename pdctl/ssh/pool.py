@@ -43,12 +43,16 @@ class SshShells:
     def __init__(
         self, nodes: Mapping[str, NodeSpec], *, limit: DialLimit | None = None, ring: KeyRing | None = None
     ) -> None:
-        self._nodes = nodes
+        self._nodes = dict(nodes)
         self._limit = limit or DialLimit()
         self._ring = ring or KeyRing()
         self._files: dict[Path, KnownHostsFile] = {}
         self._links: dict[tuple[Endpoint, ...], Link] = {}
         self._shells: dict[str, SshShell] = {}
+
+    def add(self, node: NodeSpec) -> None:
+        """Know one more node; one that is known already stays as it is."""
+        self._nodes.setdefault(node.name, node)
 
     def shell(self, node: str) -> SshShell:
         """See `Shells`. Raises UsageError where the node's jump host or ssh_config makes no sense."""

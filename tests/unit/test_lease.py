@@ -19,9 +19,10 @@ import pytest
 
 from pdctl.control import lease
 from pdctl.control.lease import Applied, HeldLease, take_lease
-from pdctl.errors import LeaseHeld, NodeError
-from pdctl.ssh.fake import FakeShell
+from pdctl.errors import LeaseHeld, NodeError, Unreachable
+from pdctl.ssh.fake import Command, FakeShell
 from pdctl.ssh.local import LocalShell
+from pdctl.ssh.ports import Completed
 from tests.waiting import wait_until
 
 CLUSTER = "t"
@@ -29,6 +30,7 @@ HOLDER = """
 import asyncio, sys
 from pdctl.control import lease
 from pdctl.ssh.local import LocalShell
+from pdctl.ssh.ports import Completed
 
 async def main():
     lease.HEARTBEAT_S, lease.TIMEOUT_S = 0.1, float(sys.argv[2])
@@ -257,6 +259,24 @@ async def test_a_node_without_a_working_program_says_so(stdout: bytes, says: str
     with pytest.raises(NodeError, match=says):
         async with take_lease(shell, None, CLUSTER, "up"):
             pass
+
+
+async def test_a_lease_node_that_is_down_is_told_with_what_that_means() -> None:
+    def no_route(command: Command) -> Completed:
+        raise Unreachable("n1", "no route to host")
+
+    shell = FakeShell("n1")
+    shell.answer(["python3"], reply=no_route)
+    with pytest.raises(Unreachable, match="n1: no route to host; it keeps the lease") as down:
+        async with take_lease(shell, None, CLUSTER, "up"):
+            pass
+    assert "lease_node" in down.value.hint
+
+
+async def test_another_node_that_is_down_while_the_lease_is_held_is_told_as_it_is(root: str) -> None:
+    with pytest.raises(Unreachable, match=r"^n2: no route to host$"):
+        async with take_lease(LocalShell("n1"), root, CLUSTER, "up"):
+            raise Unreachable("n2", "no route to host")
 
 
 async def test_an_answer_that_makes_no_sense_means_lost() -> None:
