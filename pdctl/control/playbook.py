@@ -76,13 +76,14 @@ class Playing:
     async def _step(self, task: Task) -> Ended:
         """Begin, do, end: the record is on disk before the first and after the last."""
         began_s = self.clock.monotonic()
+        again = self.record.progress.state(task) is not None
         try:
             was = self.verbs.written(task) if task.verb == "set" else None
             self._keep(replace(self.record, progress=begun(self.record.progress, task, self.clock.time(), was)))
         except PdctlError as error:
             return Ended(error.exit_code, error.message, error.hint, pause=True)
         self.session.sink(PlaybookStepBegan(task.id, task.verb, task.title, *self._place(task), self._back))
-        end = await self._attempt(task)
+        end = await self._attempt(task, again=again)
         stopped = end.code == _INTERRUPTED
         state = StepState.BEGUN if stopped or end.pause else StepState.FAILED if end.code else StepState.DONE
         if state is not StepState.BEGUN:
@@ -98,12 +99,12 @@ class Playing:
         steps = taking_back(self.program, self.record.progress) if self._back else self.program.tasks
         return next(place for place, each in enumerate(steps, 1) if each.id == task.id), len(steps)
 
-    async def _attempt(self, task: Task) -> Ended:
+    async def _attempt(self, task: Task, *, again: bool) -> Ended:
         """The step's end; its errors are ends too. An interrupt reaches it at its next safe point."""
         child = Interrupt()
         passing = asyncio.create_task(_pass_on(self.session.interrupt, child))
         session = Session(self.session.sink, child, self.session.run)
-        work = asyncio.ensure_future(self.verbs.do(task, session, self._was(task)))
+        work = asyncio.ensure_future(self.verbs.do(task, session, self._was(task), again=again))
         try:
             return await self._bounded(task, work, child)
         except PdctlError as error:

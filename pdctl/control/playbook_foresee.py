@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Protocol
 
 from pdctl.control.opened import Opened
 from pdctl.control.planning import plan
 from pdctl.control.playbook_gate import client_url
 from pdctl.control.playbook_verbs import request_of, up_options
 from pdctl.control.proposal import Proposal
-from pdctl.control.request import Request
-from pdctl.control.up import UpOptions
-from pdctl.errors import PdctlError, PlanRefused
+from pdctl.control.propose import propose
+from pdctl.errors import PdctlError
 from pdctl.inventory.document import Document
 from pdctl.inventory.edit import loc_of, written_at
 from pdctl.inventory.load import parse
@@ -38,21 +35,6 @@ from pdctl.plan.steps import Plan
 
 CHANGES = frozenset({"up", "down", "move", "drain", "undrain", "restart"})
 """Verbs after which the cluster is another than the one that was looked at."""
-
-
-class Propose(Protocol):
-    """What a request would do: `control.propose.propose`."""
-
-    def __call__(self, opened: Opened, request: Request) -> Awaitable[Proposal]: ...
-
-
-def real_propose() -> Propose:
-    """The one that asks the cluster. Raises PlanRefused where this pdctl has none."""
-    try:
-        found: Propose = import_module("pdctl.control.propose").propose
-    except (ImportError, AttributeError):
-        raise PlanRefused("this pdctl cannot move or drain yet", hint="leave that step out") from None
-    return found
 
 
 @dataclass(slots=True)
@@ -84,14 +66,11 @@ class Foresight:
                 return self._set(args)
             case UpVerb() as args:
                 return plan_words((await plan(self.opened, up_options(deployment, args))).plan)
-            case RestartVerb() as args:
-                chosen = frozenset(each.name for each in select(deployment, (args.select,)).instances)
-                return plan_words((await plan(self.opened, UpOptions(chosen, chosen, args.at_once))).plan)
             case DownVerb() as args:
                 chosen_ = select(deployment, (args.select,) if args.select else ()).instances
                 return (f"fence, drain and stop {', '.join(each.name for each in chosen_)}",)
-            case MoveVerb() | DrainVerb() | UndrainVerb():
-                return proposal_words(await real_propose()(self.opened, request_of(task, 0.0)))
+            case MoveVerb() | DrainVerb() | UndrainVerb() | RestartVerb():
+                return proposal_words(await propose(self.opened, request_of(task, self.opened.cluster.clock.time())))
             case GateVerb() as args:
                 conditions = tuple(f"until {each}" for each in wanted(args))
                 return (*conditions, f"for {args.settle:g} s without a break, at most {args.within:g} s")

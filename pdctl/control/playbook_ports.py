@@ -25,8 +25,11 @@ class Ended:
 class Verbs(Protocol):
     """Does single steps. Every one is idempotent: a step whose controller died with it is done again."""
 
-    async def do(self, task: Task, session: Session, was: str | None) -> Ended:
-        """Do it. `was`: for `put back`, what is to be written. Raises PdctlError's kinds, which fail the step."""
+    async def do(self, task: Task, session: Session, was: str | None, *, again: bool) -> Ended:
+        """Do it. `was`: for `put back`, what is to be written. `again`: it was begun before, and may be half done.
+
+        Raises PdctlError's kinds, which fail the step.
+        """
         ...
 
     def written(self, task: Task) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pdctl.control.carry_out import carry_out
 from pdctl.control.down import down
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened, open_cluster
 from pdctl.control.playbook_gate import check_nodes, sing, smoke, wait_for
 from pdctl.control.playbook_ports import Ask, Ended
-from pdctl.control.request import DrainRequest, MoveRequest, Request, UndrainRequest
+from pdctl.control.request import DrainRequest, MoveRequest, Request, RestartRequest, UndrainRequest
 from pdctl.control.up import UpOptions, up
 from pdctl.errors import PlanRefused
 from pdctl.inventory.edit import loc_of, put_back, write_if_unchanged, written_at
@@ -43,18 +43,9 @@ Opening = Callable[[Path], AbstractAsyncContextManager[Opened]]
 
 
 class CarryOut(Protocol):
-    """Moves, drains and undrains: `control.carry_out.carry_out`."""
+    """Moves, drains, undrains and restarts: `control.carry_out.carry_out`."""
 
     def __call__(self, opened: Opened, request: Request, session: Session) -> Awaitable[int]: ...
-
-
-def real_carry_out() -> CarryOut:
-    """The one that does it. Raises PlanRefused where this pdctl has none."""
-    try:
-        found: CarryOut = importlib.import_module("pdctl.control.carry_out").carry_out
-    except (ImportError, AttributeError):
-        raise PlanRefused("this pdctl cannot move or drain yet", hint="leave that step out") from None
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class ClusterVerbs:
     load: LoadRunner
     ask: Ask
     opening: Opening = open_cluster
-    carry_out: Callable[[], CarryOut] = real_carry_out
+    carry_out: CarryOut = carry_out
     wall: Callable[[], float] = time.time
 
     def written(self, task: Task) -> str | None:
@@ -74,7 +65,7 @@ class ClusterVerbs:
         text = load(self.inventory).text
         return written_at(text, loc_of(text, task.args.path))
 
-    async def do(self, task: Task, session: Session, was: str | None) -> Ended:
+    async def do(self, task: Task, session: Session, was: str | None, *, again: bool) -> Ended:
         match task.args:
             case SetVerb() as args:
                 return self._write(args, was) if task.verb == PUT_BACK else self._set(args)
@@ -82,7 +73,15 @@ class ClusterVerbs:
                 return await self._confirm(args)
             case _:
                 async with self.opening(self.inventory) as opened:
-                    return await self._with(opened, task, session)
+                    end = await self._with(opened, task, session)
+                if again and end.code == 0 and isinstance(task.args, MoveVerb):
+                    return await self._finish(task.args, session)
+                return end
+
+    async def _finish(self, args: MoveVerb, session: Session) -> Ended:
+        """Bring up what a move that was cut off has left: the inventory has its new word, and nothing may run there."""
+        async with self.opening(self.inventory) as opened:
+            return Ended(await up(opened, UpOptions(_chosen(opened.deployment, args.select)), session))
 
     async def _with(self, opened: Opened, task: Task, session: Session) -> Ended:
         match task.args:
@@ -96,14 +95,11 @@ class ClusterVerbs:
                 return await wait_for(opened, args, task.id, session.sink)
             case UpVerb() as args:
                 return Ended(await up(opened, up_options(opened.deployment, args), session))
-            case RestartVerb() as args:
-                chosen = _chosen(opened.deployment, args.select) or frozenset()
-                return Ended(await up(opened, UpOptions(chosen, chosen, args.at_once), session))
             case DownVerb() as args:
                 return Ended(await down(opened, session, only=_chosen(opened.deployment, args.select), now=args.now))
             case _:
                 request = request_of(task, self.wall())
-                return Ended(await self.carry_out()(opened, request, session))
+                return Ended(await self.carry_out(opened, request, session))
 
     def _set(self, args: SetVerb) -> Ended:
         inventory = load(self.inventory)
@@ -155,11 +151,21 @@ def request_of(task: Task, now_s: float) -> Request:
     """What the task asks for. `now_s` is wall time."""
     match task.args:
         case MoveVerb() as args:
-            return MoveRequest((args.select,), args.to, args.at_once, args.force)
+            return MoveRequest(
+                (args.select,),
+                args.to,
+                args.at_once,
+                args.force,
+                args.on_deadline,
+                args.canary,
+                args.skip_checks,
+            )
         case DrainVerb() as args:
             until_s = None if args.hold_for is None else now_s + args.hold_for
-            return DrainRequest((args.select,), args.reason, until_s, args.stop, args.force)
+            return DrainRequest((args.select,), args.reason, until_s, args.stop, args.force, args.deadline)
         case UndrainVerb() as args:
             return UndrainRequest((args.select,))
+        case RestartVerb() as args:
+            return RestartRequest((args.select,), args.at_once, args.force)
         case _:
             raise AssertionError(f"{task.verb} is no request")

@@ -108,8 +108,13 @@ class MoveVerb(Section):
     """`pdctl move`: slots change their pool, and no request is lost."""
 
     select: Text = Field(description="Nodes or slots that move.")
-    to: Name = Field(description="Their new pool.")
+    to: Name = Field(description="Their new pool; none makes them spares.")
     at_once: int = Field(1, ge=1, le=1000, description="Instances of a pool that may be out of service together.")
+    on_deadline: Literal["cut", "cancel"] = Field(
+        "cut", description="Where a drain takes longer than budgets.drain: go on and count what is lost, or stay."
+    )
+    canary: Literal["all", "one", "none"] = Field("all", description="Which pairs are proved before it serves.")
+    skip_checks: bool = Field(False, description="Start without checking the nodes first.")
     force: bool = Field(False, description="Go below the pool's floor, never below one instance of a role.")
 
 
@@ -120,7 +125,10 @@ class DrainVerb(Section):
     reason: str = Field("", description="Why, for whoever meets the hold.")
     stop: bool = Field(False, description="Stop the engines too, once drained.")
     hold_for: Duration | None = Field(None, description="The hold ends by itself after this. Default: it stays.")
-    force: bool = Field(False, description="Go below the pool's floor.")
+    deadline: Duration | None = Field(
+        None, description="Longest wait for requests in flight. Default: as budgeted."
+    )
+    force: bool = Field(False, description="Go below the pool's floor, and over somebody else's hold.")
 
 
 class UndrainVerb(Section):
@@ -134,6 +142,7 @@ class RestartVerb(Section):
 
     select: Text = Field(description="Nodes, slots or @pools.")
     at_once: int = Field(1, ge=1, le=1000, description="Instances of a pool that may be out of service together.")
+    force: bool = Field(False, description="Let a pool fall below its floor.")
 
 
 class SetVerb(Section):

@@ -34,6 +34,7 @@ from pdctl.inventory.select import select
 from pdctl.model.deployment import Deployment
 from pdctl.plan.playbook_words import words
 
+SPARE: Final = "none"
 PUT_BACK: Final = "put back"
 """The verb that no playbook writes: a scalar of the inventory becomes what it was before `set`."""
 
@@ -194,7 +195,7 @@ def _unfit(
                 select(deployment, (expression,))
             except UsageError as error:
                 yield playbook.problem(loc, error.message, error.hint)
-        if isinstance(task.args, MoveVerb) and task.args.to not in deployment.pools:
+        if isinstance(task.args, MoveVerb) and task.args.to not in (*deployment.pools, SPARE):
             hint = f"pools: {', '.join(deployment.pools)}"
             yield playbook.problem((*place, "to"), f"there is no pool {task.args.to!r} in the inventory", hint)
         if isinstance(task.args, GateVerb) and task.args.compare is not None:

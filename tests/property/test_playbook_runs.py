@@ -54,7 +54,7 @@ class World:
                 raise PdctlError("the disk is full")
         self.saved = record
 
-    async def do(self, task: Task, session: Session, was: str | None) -> Ended:
+    async def do(self, task: Task, session: Session, was: str | None, *, again: bool) -> Ended:
         done = self.saved.progress.state(task) is StepState.DONE
         assert not done, f"{task.id} runs again although it is on record as done"
         assert self.saved.progress.state(task) is StepState.BEGUN, "no step begins unrecorded"

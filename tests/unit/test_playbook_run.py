@@ -49,10 +49,10 @@ class Verbs:
     ends: dict[str, Callable[[Session], Awaitable[Ended]]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
-    async def do(self, task: Task, session: Session, was: str | None) -> Ended:
+    async def do(self, task: Task, session: Session, was: str | None, *, again: bool) -> Ended:
         self.done.append(task.title)
         if task.verb in ("set", "put back", "confirm"):
-            return await self.real.do(task, session, was)
+            return await self.real.do(task, session, was, again=again)
         scripted = self.ends.get(task.title)
         return await scripted(session) if scripted else Ended(0)
 
