@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,17 +16,38 @@ from pdctl.cli.render import renderer
 from pdctl.cli.session import STOPS
 from pdctl.control.clock import SystemClock
 from pdctl.control.demo import DemoLoad, DemoOutcome, run_demo
+from pdctl.control.demo_moves import refuse_moves
 from pdctl.control.demo_nodes import FleetOptions
 from pdctl.control.execute import Interrupt
 from pdctl.control.journal import Session
+from pdctl.errors import UsageError
 from pdctl.model.outcome import RequestResult
 
 FOREVER = 1_000_000_000
 
 
-def run_demo_command(options: Globals, fleet: FleetOptions, *, headless: bool, requests: int, concurrency: int) -> int:
-    """Run the demo to its end, or with `headless` False until the operator stops it. Returns the exit code."""
-    load = DemoLoad(requests=requests if headless else FOREVER, concurrency=concurrency)
+MOVING = {
+    "write": DemoLoad(concurrency=32, isl=1024, osl=128, stream_share=0.8),
+    "read": DemoLoad(concurrency=80, isl=6000, osl=64, stream_share=0.8),
+}
+"""With --moves, by KV mode. In READ a request's pair is chosen before its prefill: the load makes prefill queues (5 s
+on two nodes, 11 s on one) that are longer than the router's memory and the settle window together."""
+
+
+def demo_load(fleet: FleetOptions, requests: int, concurrency: int | None, moves: int, *, headless: bool) -> DemoLoad:
+    """What the options ask for; with `headless` False it lasts until the operator stops it. Raises UsageError."""
+    if not moves:
+        return DemoLoad(requests=requests if headless else FOREVER, concurrency=concurrency or DemoLoad.concurrency)
+    if not headless:
+        raise UsageError("--moves needs --headless", hint="in the terminal, `m` moves what is selected")
+    prefill, _, decode = fleet.layout.upper().rstrip("D").partition("P")
+    refuse_moves(int(prefill), int(decode))
+    load = replace(MOVING[fleet.mode], moves=moves)
+    return load if concurrency is None else replace(load, concurrency=concurrency)
+
+
+def run_demo_command(options: Globals, fleet: FleetOptions, load: DemoLoad) -> int:
+    """Run the demo to its end. Returns the exit code."""
     outcome = asyncio.run(_run(options, fleet, load))
     if options.json:
         say_json(options, "summary", summary(outcome), cluster=fleet.cluster)
@@ -54,14 +76,15 @@ async def _run(options: Globals, fleet: FleetOptions, load: DemoLoad) -> DemoOut
 
 def _counter(options: Globals, load: DemoLoad) -> Any:
     """Says on stderr how far the load is, every so often."""
-    every, seen, failed = max(load.requests // 10, 100) if load.requests < FOREVER else 500, 0, 0
+    counted = load.requests < FOREVER and not load.moves
+    every, seen, failed = max(load.requests // 10, 100) if counted else 500, 0, 0
 
     def count(result: RequestResult) -> None:
         nonlocal seen, failed
         seen += 1
         failed += result.outcome.failed
         if seen % every == 0 and not options.json:
-            of = f" of {load.requests}" if load.requests < FOREVER else ""
+            of = f" of {load.requests}" if counted else ""
             click.echo(f"  {seen}{of} requests, {failed} failed", err=True)
 
     return count
@@ -97,6 +120,7 @@ def summary(outcome: DemoOutcome) -> dict[str, Any]:
         "load_s": _round(report.took_s if report else None),
         "down_s": _round(outcome.down_s),
         "leftovers": len(outcome.leftovers),
+        **(outcome.moves.summary() if outcome.moves else {}),
         "exit_code": outcome.exit_code,
     }
 
@@ -112,6 +136,8 @@ def _tell(outcome: DemoOutcome) -> None:
         f"  {facts['requests']} requests through vllm-router: {facts['ok']} ok, {facts['failed']} failed "
         f"({facts['aborted']} aborted, {facts['error']} error, {facts['cut']} cut, {facts['refused']} refused)"
     )
+    if outcome.moves:
+        _tell_moves(facts)
     click.echo(
         f"  KV hand-offs: {_shown(facts['kv_handoffs_prefill'])} counted by prefill, "
         f"{_shown(facts['kv_handoffs_decode'])} by decode; {_shown(facts['kv_tokens'])} tokens came by transfer, "
@@ -127,6 +153,18 @@ def _tell(outcome: DemoOutcome) -> None:
     if outcome.report:
         for detail, count in outcome.report.failures:
             click.echo(f"  ! {count} x {detail}")
+
+
+def _tell_moves(facts: dict[str, Any]) -> None:
+    click.echo(
+        f"  {facts['moves']} of {facts['moves_asked']} moves done under this load: {facts['in_flight_at_fence']} "
+        f"requests were in hand when their engine left the router ({facts['moves_with_requests_in_flight']} moves), "
+        f"{facts['moves_cut']} cut"
+    )
+    for phase, spread in facts["move_phases_s"].items():
+        click.echo(f"    {phase:9} {spread['p50']:7.2f} s, at most {spread['max']:.2f} s")
+    if facts["moves_trouble"]:
+        click.echo(f"  ! {facts['moves_trouble']}")
 
 
 def _shown(value: int | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pdctl.control.cluster import Cluster
+from pdctl.control.demo_moves import MovesOutcome, shuttle
 from pdctl.control.demo_nodes import DemoFleet, FleetOptions
 from pdctl.control.demo_record import DemoNodes, Leftover
 from pdctl.control.down import down
@@ -29,13 +30,17 @@ from pdctl.model.role import Role
 
 @dataclass(frozen=True, slots=True)
 class DemoLoad:
-    """What the demo serves: lengths in tokens. Half of the requests are streamed, half buffered."""
+    """What the demo serves: lengths in tokens. Half of the requests are streamed, half buffered.
+
+    `moves`: nodes change their roles meanwhile, so many times; the load lasts as long as that takes.
+    """
 
     requests: int = 400
     concurrency: int = 16
     isl: int = 512
     osl: int = 32
     stream_share: float = 0.5
+    moves: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class DemoOutcome:
     up_s: float = 0.0
     down_s: float = 0.0
     report: LoadReport | None = None
+    moves: MovesOutcome | None = None
     kv: KvFigures = field(default_factory=lambda: KvFigures(None, None, None, None))
     leftovers: tuple[Leftover, ...] = ()
     interrupted: bool = False
@@ -99,8 +105,14 @@ class DemoOutcome:
             return 130 if self.down_code == 130 else 1
         if self.interrupted:
             return 130
+        if self.moves is not None and not (self.moves.whole and self.moves.cut == 0):
+            return 1
         return 0 if self.counts.ok > 0 else 1
 
+
+UNCOUNTED = 1_000_000_000
+WARM_S = 2.0
+"""The load runs for this long before the first move and after the last one."""
 
 OnResult = Callable[[RequestResult], None]
 T = TypeVar("T")
@@ -140,8 +152,12 @@ async def _serve(
         outcome.up_s = clock.monotonic() - began
         if outcome.up_code == 0:
             before = await kv_figures(opened.cluster)
-            outcome.report = await serve_load(opened, load, runner, session, on_result)
-            outcome.kv = (await kv_figures(opened.cluster)).since(before)
+            if load.moves:
+                outcome.moves = MovesOutcome(load.moves)
+                outcome.report = await _moved_under_load(opened, load, runner, session, on_result, outcome.moves)
+            else:
+                outcome.report = await serve_load(opened, load, runner, session, on_result)
+                outcome.kv = (await kv_figures(opened.cluster)).since(before)
         began = clock.monotonic()
         # The first interrupt asked for this very `down`, so it does not count as one of its own.
         going = down(opened, Session(session.sink, type(session.interrupt)(), session.run))
@@ -149,6 +165,32 @@ async def _serve(
         outcome.down_code = 130 if code is None else code
         outcome.down_s = clock.monotonic() - began
         outcome.interrupted = session.interrupt.asked.is_set()
+
+
+async def _moved_under_load(
+    opened: Opened,
+    load: DemoLoad,
+    runner: LoadRunner,
+    session: Session,
+    on_result: OnResult | None,
+    moves: MovesOutcome,
+) -> LoadReport | None:
+    """The load's report, which begins before the first move and ends after the last one."""
+    over = asyncio.Event()
+
+    async def moving() -> None:
+        try:
+            await asyncio.sleep(WARM_S)
+            await _unless(session.interrupt.insisted, shuttle(opened.inventory.path, moves, session))
+            await asyncio.sleep(WARM_S if moves.whole else 0.0)
+        finally:
+            over.set()
+
+    task = asyncio.create_task(moving())
+    try:
+        return await serve_load(opened, load, runner, session, on_result, over)
+    finally:
+        await task
 
 
 @asynccontextmanager
@@ -163,20 +205,33 @@ async def demo_cluster(options: FleetOptions) -> AsyncIterator[Opened]:
 
 
 async def serve_load(
-    opened: Opened, load: DemoLoad, runner: LoadRunner, session: Session, on_result: OnResult | None
+    opened: Opened,
+    load: DemoLoad,
+    runner: LoadRunner,
+    session: Session,
+    on_result: OnResult | None,
+    over: asyncio.Event | None = None,
 ) -> LoadReport | None:
-    """The load's report, of what was sent where the operator ended it; None if they insisted on now."""
+    """The load's report, of what was sent where the operator ended it, or `over` is set; None if they insisted on now.
+
+    With `over` it lasts until then, however many requests that makes.
+    """
+    asked = session.interrupt.asked
+
+    def stop() -> bool:
+        return asked.is_set() or (over is not None and over.is_set())
+
     spec = LoadSpec(
         url=router_url(opened.deployment),
         model=opened.deployment.model.name,
         concurrency=load.concurrency,
         isl=load.isl,
         osl=load.osl,
-        requests=load.requests,
+        requests=load.requests if over is None else UNCOUNTED,
         stream_share=load.stream_share,
         deadline_s=120.0,
     )
-    return await _unless(session.interrupt.insisted, runner(spec, on_result, session.interrupt.asked.is_set))
+    return await _unless(session.interrupt.insisted, runner(spec, on_result, stop))
 
 
 async def _unless(cut: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

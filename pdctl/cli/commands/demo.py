@@ -24,13 +24,22 @@ from pdctl.control.demo_record import DemoNodes
 @click.group("demo", invoke_without_command=True)
 @click.option("--headless", is_flag=True, help="Serve a fixed load, print a summary, take all down.")
 @click.option("--requests", type=click.IntRange(1), default=400, show_default=True, help="With --headless.")
-@click.option("--concurrency", type=click.IntRange(1, 512), default=16, show_default=True)
+@click.option("--moves", type=click.IntRange(0), default=0, help="With --headless: nodes change roles so many times.")
+@click.option("--concurrency", type=click.IntRange(1, 512), help="Clients; 16 by default, more with --moves.")
 @click.option("--layout", default="2P3D", show_default=True, help="Prefill and decode nodes, one instance each.")
 @click.option("--mode", type=click.Choice(["read", "write"]), default="write", show_default=True)
 @terminal_options
 @click.pass_context
 def command(
-    ctx: click.Context, /, headless: bool, requests: int, concurrency: int, layout: str, mode: str, **flags: Any
+    ctx: click.Context,
+    /,
+    headless: bool,
+    requests: int,
+    moves: int,
+    concurrency: int | None,
+    layout: str,
+    mode: str,
+    **flags: Any,
 ) -> int | None:
     """A fleet of simulated nodes, brought up by the same code as real ones and served through vllm-router.
 
@@ -43,10 +52,10 @@ def command(
     if not headless and not ctx.obj.json and sys.stdin.isatty() and sys.stdout.isatty():
         from pdctl.cli.demo_terminal import run_demo_terminal
 
-        return run_demo_terminal(ctx.obj, options, terminal_settings(**flags), concurrency=concurrency)
-    from pdctl.cli.demo_run import run_demo_command
+        return run_demo_terminal(ctx.obj, options, terminal_settings(**flags), concurrency=concurrency or 16)
+    from pdctl.cli.demo_run import demo_load, run_demo_command
 
-    return run_demo_command(ctx.obj, options, headless=headless, requests=requests, concurrency=concurrency)
+    return run_demo_command(ctx.obj, options, demo_load(options, requests, concurrency, moves, headless=headless))
 
 
 @command.group("nodes")
