@@ -10,7 +10,7 @@ from pdctl.control.cluster import Cluster
 from pdctl.errors import NodeError
 from pdctl.model.deployment import ArgValue, PoolSpec
 from pdctl.model.reading import Unknown
-from pdctl.model.role import EngineKind, Role
+from pdctl.model.role import Role
 from pdctl.telemetry.kv_bytes import KvShape, kv_shape
 
 DEFAULT_BLOCK_TOKENS: Final = 16
@@ -19,7 +19,7 @@ READ_S: Final = 10.0
 
 
 async def read_kv_shape(cluster: Cluster) -> KvShape | Unknown:
-    """Unknown, with the reason, where the file cannot be had or does not say it (a hub id, a simulated model)."""
+    """Unknown, with the reason, where the file cannot be had or does not say it (a hub id)."""
     deployment = cluster.deployment
     pools = [pool for pool in deployment.pools.values() if pool.role is Role.DECODE]
     if len({_settings(pool) for pool in pools}) > 1:
@@ -28,8 +28,6 @@ async def read_kv_shape(cluster: Cluster) -> KvShape | Unknown:
     instance = next((found for found in deployment.instances if pool is not None and found.pool == pool.name), None)
     if pool is None or instance is None:
         return Unknown("there is no decode pool")
-    if deployment.engine.kind is EngineKind.SIMULATED:
-        return Unknown("a simulated model has no layers", "config.json")
     path = f"{deployment.model.path}/config.json"
     try:
         done = await cluster.shells.shell(instance.leader.node).run(["cat", path], deadline_s=READ_S)
