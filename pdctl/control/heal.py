@@ -70,8 +70,10 @@ class Healer:
         """Look for the dead, and do about them what there is to do. Raises CancelledError only."""
         cluster = opened.cluster
         try:
-            observed, kept = await asyncio.gather(observe(cluster), self.read(cluster, ENTRIES))
+            observed, kept = await asyncio.gather(observe(cluster), self.read(cluster, 0))
             observed = replace(observed, holds=kept.holds.at(cluster.clock.time()))
+            if deaths(opened.deployment, observed, hung_s):
+                kept = await self.read(cluster, ENTRIES)
             treatments = _treatments(opened.deployment, observed, kept, cluster.clock.time(), hung_s)
             for treatment in treatments:
                 if treatment.remedy is Remedy.LEAVE:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,9 @@ from pdctl.model.hold import Holds
 from pdctl.ssh.program import NodeProgram, run_program
 
 DEADLINE_S = 30.0
+FOLLOW_S = 2.0
+FOLLOW_LINES = 2000
+"""More than is written between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,37 @@ async def read_holds(cluster: Cluster) -> Holds:
     except NodeError as error:
         found = HoldRecord(trouble=f"the lease node cannot be asked: {error.message}")
     return found.at(cluster.clock.time())
+
+
+async def followed(
+    cluster: Cluster, last: dict[str, Any] | None, stop: asyncio.Event, every_s: float = FOLLOW_S
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """What is added to the journal after the entry `last`, until `stop` is set; over a rotation too.
+
+    While the lease node cannot be asked nothing comes; what was written meanwhile does when it can be.
+    """
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await stop.wait()
+        if stop.is_set():
+            return
+        try:
+            entries = (await record(cluster, FOLLOW_LINES)).entries
+        except NodeError:
+            continue
+        fresh = added(entries, last)
+        if fresh:
+            last = fresh[-1]
+            yield fresh
+
+
+def added(entries: Sequence[dict[str, Any]], last: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The entries after `last`; all of them where it is not among them."""
+    for place in range(len(entries) - 1, -1, -1):
+        if entries[place] == last:
+            return list(entries[place + 1 :])
+    return list(entries)
 
 
 def unfinished(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

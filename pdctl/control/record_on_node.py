@@ -15,18 +15,42 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
-MOST_BYTES = 4 << 20
+MOST_BYTES = 8 << 20
 
 
-def tail(path: str, lines: int) -> "list[str]":
-    try:
-        with open(path, "rb") as file:
+def journal_files(directory: str) -> "list[Any]":
+    """The journal's files, newest first, opened before any is read: one that is rotated meanwhile is not read twice."""
+    found = []
+    for number in range(100):
+        name = "journal.%d.ndjson" % number if number else "journal.ndjson"
+        try:
+            found.append(open(os.path.join(directory, name), "rb"))
+        except FileNotFoundError:
+            if number:
+                break
+    known = set()
+    files = []
+    for file in found:
+        inode = os.fstat(file.fileno()).st_ino
+        if inode not in known:
+            files.append(file)
+        known.add(inode)
+    return files
+
+
+def tail(directory: str, lines: int) -> "list[str]":
+    """The journal's last lines, oldest first, over all its files; so many bytes of it at most."""
+    found = []  # type: list[str]
+    left = MOST_BYTES
+    for file in journal_files(directory):
+        with file:
+            if len(found) >= lines or left <= 0:
+                continue
             size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - MOST_BYTES))
-            found = file.read().decode("utf-8", "replace").splitlines()
-            found = found[1:] if size > MOST_BYTES else found  # its first line may have been cut
-    except FileNotFoundError:
-        return []
+            file.seek(max(0, size - left))
+            text = file.read(left).decode("utf-8", "replace").splitlines()
+            found = (text[1:] if size > left else text) + found  # its first line may have been cut
+            left -= size
     return found[-lines:] if lines else []
 
 
@@ -50,7 +74,7 @@ def is_locked(path: str) -> bool:
 
 def main(payload: "Facts") -> "Facts":
     directory = cluster_dir(payload)
-    lines = tail(os.path.join(directory, "journal.ndjson"), payload["lines"])
+    lines = tail(directory, payload["lines"])
     records = {name: whole(os.path.join(directory, name + ".json")) for name in ("applied", "holds")}
     held = is_locked(os.path.join(directory, "lease.lock"))
     return dict(records, lines=lines, lease=whole(os.path.join(directory, "lease.json")) if held else None)
