@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pdctl.model.figure import Fig, Figure
+from pdctl.model.figure import Basis, Fig, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import (
     WINDOWS_S,
@@ -17,12 +18,15 @@ from pdctl.model.snapshot import (
     AlertLevel,
     InstanceFigures,
     KvTransfer,
+    PairFigures,
+    PairState,
     PoolFigures,
     Snapshot,
     Source,
     Vital,
     Window,
 )
+from pdctl.telemetry.bottleneck import UNTOLD
 from pdctl.text.escape import one_line
 from pdctl.text.figures import amount, seconds, share
 
@@ -42,8 +46,12 @@ def view(snapshot: Snapshot, window_s: int = WINDOWS_S[0], width: int = WIDE) ->
     parts: list[RenderableType] = [_line(line, "bold") for line in _head(snapshot, window_s)]
     parts.append(_pools(snapshot, window_s, width))
     parts += [_line(one_line(line), "red") for pool in snapshot.pools.values() if (line := _errors(pool, window_s))]
+    if snapshot.pairs:
+        parts.append(_pairs(snapshot.pairs))
     if snapshot.bottleneck:
-        parts.append(_line(f"held back by {one_line(snapshot.bottleneck)}", "yellow"))
+        told = snapshot.bottleneck.removeprefix(UNTOLD)
+        words = "held back by" if told == snapshot.bottleneck else "what holds it back is not known:"
+        parts.append(_line(f"{words} {one_line(told)}", "yellow"))
     for alert in snapshot.alerts[:ALERTS_MAX]:
         parts += _alert(alert)
     if len(snapshot.alerts) > ALERTS_MAX:
@@ -70,6 +78,17 @@ def _pools(snapshot: Snapshot, window_s: int, width: int) -> Table:
         members = "?" if pool.members is None else str(pool.members)
         rows.append(((pool.name, f"{members}/{pool.instances}", *_cells(pool, window_s)), _unseen(pool)))
     return _table(("pool", "members"), rows, width)
+
+
+def _pairs(pairs: Sequence[PairFigures]) -> Text:
+    """How many pairs stand how, and the quickest and the slowest hand-off; alerts name those that fail."""
+    counts = Counter(pair.state for pair in pairs)
+    states = ", ".join(f"{counts[state]} {state.value}" for state in PairState if counts[state])
+    took = [pair.handoff_s for pair in pairs if isinstance(pair.handoff_s, Figure)]
+    low, high = min((each.low for each in took), default=0.0), max((each.high for each in took), default=0.0)
+    handoff = f"; hand-off {seconds(Figure(low, high, 0.0, Basis.CANARY))}" if took else ""
+    bad = counts[PairState.BROKEN] or counts[PairState.SUSPECT]
+    return _line(f"pairs: {states}{handoff}", "yellow" if bad else "")
 
 
 def _errors(pool: PoolFigures, window_s: int) -> str:

@@ -172,7 +172,8 @@ class Watch:
                 now_s = self.cluster.clock.monotonic()
                 for node, heard, age_s in scrapes:
                     self.builder.hear(node, heard, now_s - age_s)
-            await self.cluster.clock.sleep(self.interval_s)
+            # New scrapes come as often as it scrapes: to ask all series more often than twice a scrape is for nothing.
+            await self.cluster.clock.sleep(max(self.interval_s, source.every_s / 2))
 
     def hear(self, node: str, heard: Heard) -> None:
         """What a node's stream brought."""

@@ -1,6 +1,6 @@
 """One tick of a cluster, immutable: everything that a screen, a recording, an alert or the advisor needs.
 
-Live, replayed, simulated and Prometheus sources give the same type. Latencies are seconds, rates are per second, token
+Live, replayed and Prometheus sources give the same type. Latencies are seconds, rates are per second, token
 counts are tokens, sizes are bytes. Figures over time are kept per window; WINDOWS_S lists the windows, shortest first.
 """
 
@@ -25,7 +25,6 @@ class Source(StrEnum):
     LIVE = "live"
     RECORDING = "recording"
     PROMETHEUS = "prometheus"
-    SIMULATED = "simulated"
 
 
 class Vital(StrEnum):

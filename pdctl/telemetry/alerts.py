@@ -12,12 +12,15 @@ from typing import Final
 
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
-from pdctl.model.snapshot import WINDOWS_S, Alert, AlertLevel, PairState, Snapshot, Vital
+from pdctl.model.snapshot import WINDOWS_S, Alert, AlertLevel, PairState, PoolFigures, Snapshot, Vital
 from pdctl.telemetry.conditions import Condition
 from pdctl.telemetry.flapping import FlapBook
 from pdctl.telemetry.router import MEMBERS_OLD_S
 
 SHORT_S, MIDDLE_S, LONG_S = WINDOWS_S
+OWN_TOKENS: Final = 2.0
+"""Prompt tokens per request that decode may compute itself: the last one always, where the connector asks for all but
+that (MoRI-IO in READ, vLLM 0.33)."""
 MIN_EVENTS: Final = 20
 """An SLO is not said to burn on fewer requests than this: one slow one of three is no rate."""
 BURN: Final = 4.0
@@ -185,9 +188,16 @@ def _kv_stall(snapshot: Snapshot) -> Iterator[Condition]:
             hint = "`pdctl canary` names the pair; `pdctl check --tier 2` tests its links"
             yield Condition(f"kv-stall:{pool.name}", AlertLevel.PAGE, pool.name, cause, hint)
         recomputed = _low(pool.kv[MIDDLE_S].local_compute)
-        if recomputed:
+        if recomputed and recomputed > OWN_TOKENS * _begun_per_s(pool):
             cause = f"decode computes {recomputed:.0f} prompt tokens/s itself: their KV did not come"
             yield Condition(f"recompute:{pool.name}", AlertLevel.WARN, pool.name, cause, "`pdctl canary`")
+
+
+def _begun_per_s(pool: PoolFigures) -> float:
+    """Requests per second that got their first token, which is when their prompts are counted."""
+    window = pool.windows[MIDDLE_S]
+    count = _low(window.latencies.ttft.count)
+    return count / window.covered_s if count and window.covered_s else 0.0
 
 
 def _burn(snapshot: Snapshot) -> Iterator[Condition]:

@@ -8,6 +8,8 @@ from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import WINDOWS_S, PoolFigures, Snapshot
 
+UNTOLD: Final = "unknown: "
+"""How the line begins where it cannot be told."""
 WINDOW_S: Final = WINDOWS_S[1]
 KV_FULL: Final = 0.9
 """Above this share of its KV cache a decode pool is near preemption (vLLM's watermark and one long request)."""
@@ -16,14 +18,16 @@ QUEUE_SHARE: Final = 0.3
 
 
 def bottleneck(snapshot: Snapshot) -> str:
-    """One line; "" where nothing is missed, and what is not known where it cannot be told."""
+    """One line; "" where nothing is missed, or no engine was ever heard; what is not known where it cannot be told."""
+    if all(instance.scrape_age_s is None for instance in snapshot.instances.values()):
+        return ""
     prefill = _pool(snapshot, Role.PREFILL)
     decode = _pool(snapshot, Role.DECODE)
     if prefill is None or decode is None:
         return _mixed(snapshot)
     unseen = [pool.name for pool in (prefill, decode) if pool.instances and not pool.counted]
     if unseen:
-        return f"unknown: no engine of {' and '.join(unseen)} answers"
+        return f"{UNTOLD}no engine of {' and '.join(unseen)} answers"
     client = snapshot.client[WINDOW_S]
     slo = snapshot.slo
     late_first = _below(client.attainment.ttft, slo.attainment)

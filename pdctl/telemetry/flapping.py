@@ -24,10 +24,14 @@ class FlapBook:
     _returns: dict[str, list[float]] = field(default_factory=dict)
 
     def take(self, snapshot: Snapshot) -> Iterator[Condition]:
-        """What is flapping now. A node that cannot be reached says nothing of its engines."""
+        """What is flapping now. A node that cannot be reached says nothing of its engines, and whoever holds a slot may
+        do with it what they like."""
         for name, instance in snapshot.instances.items():
             node = snapshot.nodes.get(instance.node)
-            if instance.vital in _AWAY and not (node is not None and node.reachable is False):
+            if instance.held:
+                self._away.discard(name)
+                self._launches[name] = instance.generation
+            elif instance.vital in _AWAY and not (node is not None and node.reachable is False):
                 self._away.add(name)
             elif instance.vital is Vital.UP and self._came_back(instance):
                 self._returns.setdefault(name, []).append(snapshot.taken_s)

@@ -164,7 +164,7 @@ class Meter:
     def _add(self, layout: Layout, values: list[float], at_s: float) -> None:
         """Add what rose since the last scrape to the running sums, and keep a checkpoint."""
         rose = list(map(sub, values, self._last)) if self._history else [0.0] * len(values)
-        if rose and not (min(rose) >= 0.0 and max(rose) < math.inf):  # a reset, or a value that is no number
+        if rose and not (math.isfinite(sum(rose)) and min(rose) >= 0.0):  # a value that is no number, or a reset
             if any(new < old for new, old in zip(values, self._last, strict=True)):
                 self.restarts += 1
             rose = [_rise(new, old) for new, old in zip(values, self._last, strict=True)]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from pdctl.telemetry.alerts import OWN_TOKENS
 from pdctl.telemetry.instance import HUNG_AFTER_S, Expected
 from pdctl.telemetry.prometheus import CLUSTER_LABEL, INSTANCE_LABEL, NODE_LABEL
 
@@ -137,7 +138,8 @@ def alert_rules(cluster: str, ttft_s: float, itl_s: float, interval_s: float) ->
         ),
         _alert(
             "PdctlDecodeRecomputes",
-            f'pdctl:pool_kv_local_compute{{{of},pdctl_role="decode"}} > 0',
+            f'pdctl:pool_kv_local_compute{{{of},pdctl_role="decode"}} > {OWN_TOKENS:g} * sum by ({_BY}) '
+            f"(rate(vllm:time_to_first_token_seconds_count{{{of}}}[{_window(_WINDOW_S, interval_s)}]))",
             "10s",
             "warn",
             "decode computes prompt tokens itself: their KV did not come",

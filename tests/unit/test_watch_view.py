@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 
 from pdctl.cli.watch_view import WIDE, view
-from pdctl.model.figure import Figure
-from pdctl.model.snapshot import Alert, AlertLevel, Snapshot, Vital
-from tests.unit.telemetry.snapshots import served
+from pdctl.model.figure import Fig, Figure
+from pdctl.model.reading import Unknown
+from pdctl.model.snapshot import Alert, AlertLevel, PairFigures, PairState, Snapshot, Vital
+from pdctl.telemetry.bottleneck import bottleneck
+from tests.unit.telemetry.snapshots import Bench, served
 
 
 def shown(snapshot: Snapshot, width: int) -> list[str]:
@@ -54,6 +56,26 @@ def test_a_narrow_terminal_drops_columns_and_a_wide_one_shows_them() -> None:
 def test_errors_are_shown_with_their_reason_where_there_are_some_and_take_no_room_where_not() -> None:
     assert "errors in decode: error 0.5/s" in shown(troubled(), 80)
     assert not any("err" in line for line in shown(served(), 80))
+
+
+def test_canaries_have_a_line_of_their_own() -> None:
+    def pair(prefill: str, state: PairState, handoff: Fig) -> PairFigures:
+        return PairFigures(prefill, "n2.main.0", state, handoff, 0, 1)
+
+    pairs = (
+        pair("n1.main.0", PairState.OK, Figure.exact(0.064, 1.0)),
+        pair("n4.main.0", PairState.OK, Figure.exact(0.3, 1.0)),
+        pair("n5.main.0", PairState.BROKEN, Unknown("its last canary failed")),
+        pair("n6.main.0", PairState.UNTRIED, Unknown("not tried")),
+    )
+    assert "pairs: 2 ok, 1 broken, 1 untried; hand-off 64-300ms" in shown(replace(served(), pairs=pairs), 80)
+    assert not any("pairs" in line for line in shown(served(), 80))
+
+
+def test_what_cannot_be_told_is_not_what_holds_it_back() -> None:
+    lines = shown(replace(served(), bottleneck="unknown: no engine of prefill answers"), 80)
+    assert "what holds it back is not known: no engine of prefill answers" in lines
+    assert bottleneck(Bench().build()) == "", "nobody was asked yet"
 
 
 def test_alerts_come_before_the_instances_which_a_low_terminal_cuts() -> None:

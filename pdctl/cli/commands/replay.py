@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,6 +15,9 @@ from pdctl.cli.global_options import Globals
 from pdctl.errors import UsageError
 from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.recording import Recording
+
+LONGEST_GAP_S: Final = 10.0
+"""Older parts keep every tenth second; what is longer is a time when nobody recorded, and nobody sits through it."""
 
 
 @click.command("replay")
@@ -52,7 +56,8 @@ async def _played(recording: Recording, first: int, speed: float, ticks: int | N
     for place in range(first, last):
         yield recording.snapshot(place)
         if speed and place + 1 < last:
-            await asyncio.sleep((recording.times[place + 1] - recording.times[place]) / speed)
+            gap_s = recording.times[place + 1] - recording.times[place]
+            await asyncio.sleep(min(gap_s, LONGEST_GAP_S) / speed)
 
 
 def _moment(text: str, times: tuple[float, ...]) -> float:

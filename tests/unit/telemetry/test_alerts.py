@@ -165,6 +165,33 @@ def test_one_slow_request_of_three_does_not_burn_the_slo() -> None:
         assert ("slo:ttft" in ids(book.take(bench.build())[0])) is wanted
 
 
+def computed_at_decode(tokens_a_request: float) -> Snapshot:
+    """Ten requests a second on each decode engine, of whose prompts it computes so many tokens itself."""
+    bench = Bench()
+    for second in range(70):
+        bench.now_s = float(second)
+        own = counter("prompt_tokens_by_source_total", tokens_a_request * 10 * second, source="local_compute")
+        for node in ("n1", "n2", "n3"):
+            told = engine(1.0, [0.2] * (10 * second), steps=second).splitlines(keepends=True)
+            bench.scrape(node, "".join(line for line in told if "local_compute" not in line) + own)
+    return bench.build()
+
+
+def test_the_last_token_of_each_prompt_is_decodes_own_and_a_whole_prompt_is_not() -> None:
+    """MoRI-IO in READ asks for all tokens but the last (vLLM 0.33): that is no KV that did not come."""
+    for tokens, wanted in ((1.0, False), (100.0, True)):
+        assert ("recompute:decode" in ids(AlertBook(0.0).take(computed_at_decode(tokens))[0])) is wanted
+
+
+def test_an_engine_that_somebody_holds_and_restarts_is_not_flapping() -> None:
+    book = AlertBook(raise_after_s=0.0)
+    for second in range(0, 90, 10):
+        snapshot = at(served(), float(second), n2=Vital.DOWN if second % 20 else Vital.UP)
+        instances = {**snapshot.instances, "n2.main.0": replace(snapshot.instances["n2.main.0"], held="drained by ops")}
+        alerts, _ = book.take(replace(snapshot, instances=instances))
+        assert "flapping:n2.main.0" not in ids(alerts)
+
+
 def test_what_is_held_and_stopped_or_away_is_no_alert() -> None:
     held = "drained by ops@bastion: new fans"
     for away in (Vital.DOWN, Vital.STALE, Vital.UNKNOWN):

@@ -175,6 +175,16 @@ def test_a_value_that_is_no_number_adds_nothing() -> None:
     assert target.tally().counters["tokens_out", ""] == pytest.approx(200.0)
 
 
+def test_a_value_that_is_no_number_beside_others_that_rise_adds_nothing() -> None:
+    """Every comparison with it is false: neither the smallest nor the largest of all rises need be it."""
+    target = Target()
+    for second, value in enumerate((0.0, float("nan"), 300.0, 400.0)):
+        text = counter("prompt_tokens_total", 10.0 * second) + counter("generation_tokens_total", value)
+        target.scrape(float(second), text + counter("num_preemptions_total", second))
+    assert target.tally().counters["tokens_out", ""] == pytest.approx(400.0)
+    assert target.tally().counters["tokens_in", ""] == pytest.approx(30.0)
+
+
 def test_merged_tallies_add_rates_of_targets_scraped_at_different_times() -> None:
     slow, fast = Target(), Target()
     for second in (0, 8):
