@@ -102,8 +102,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
         ("restart",),
         footer=True,
     ),
-    Action("check_node", "Check", ("c",), "check the nodes now, and show what is found on this one",
-           scope=frozenset({"node"}), twin="pdctl check {subject}", footer=True),
+    Action(
+        "check_node",
+        "Check",
+        ("c",),
+        "check the nodes now, and show what is found on this one",
+        scope=frozenset({"node"}),
+        twin="pdctl check {subject}",
+        footer=True,
+    ),
     Action(
         "open_logs",
         "Logs",
@@ -113,9 +120,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         twin="pdctl logs -f {subject}",
         footer=True,
     ),
-    Action(
-        "level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"run", "activity"}
-    ),
+    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity"}),
     Action(
         "filter",
         "Filter",
@@ -195,7 +200,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("slower", "Slower", ("minus",), "look at the cluster less often"),
     Action("faster", "Faster", ("plus", "equals_sign"), "look at the cluster more often"),
     Action("copy_command", "Copy", ("y",), "copy the command that shows or does the same", words=("copy",)),
-    Action("export_csv", "CSV", ("ctrl+s",), "write this screen's table to a file", words=("csv",)),
+    Action(
+        "export_csv",
+        "Save",
+        ("ctrl+s",),
+        "write this view to files: table as CSV, picture as SVG",
+        words=("save", "csv"),
+    ),
     Action("next_theme", "Theme", ("t",), "the next theme", words=("theme",)),
     Action("last_view", "Last", ("backspace",), "the view before this one"),
     Action("palette", "Palette", ("ctrl+p",), "find an action by its name"),

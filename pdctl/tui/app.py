@@ -23,6 +23,7 @@ from pdctl.model.snapshot import Snapshot
 from pdctl.tui.actions import Action, Danger, action, actions_on, everywhere, twin, with_keys
 from pdctl.tui.commands import parse_command, words
 from pdctl.tui.history import History
+from pdctl.tui.lag import Lag
 from pdctl.tui.messages import FeedEnded, SnapshotReady
 from pdctl.tui.palette import Palette, palette
 from pdctl.tui.ports import Feed, Operations
@@ -38,7 +39,7 @@ STORY_LINES: Final = 60
 
 
 class PdctlApp(RunKeys):
-    """pdctl's terminal. `wall` gives Unix seconds; `feed`, `operations` and `settings` come from the CLI or a test."""
+    """pdctl's terminal. `wall` gives Unix seconds, `moment` monotonic ones; `feed`, `operations` and `settings` come from the CLI or a test."""
 
     TITLE = "pdctl"
     ENABLE_COMMAND_PALETTE = True
@@ -51,9 +52,11 @@ class PdctlApp(RunKeys):
         settings: Settings | None = None,
         *,
         wall: Callable[[], float] = time.time,
+        moment: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.feed, self.operations, self.settings, self.wall = feed, operations, settings or Settings(), wall
+        self.moment, self.lag = moment, Lag()
         self.latest: Snapshot | None = None
         self.trouble = ""
         self.window_s = 10
@@ -131,7 +134,7 @@ class PdctlApp(RunKeys):
         trouble = ""
         try:
             async for snapshot in self.feed.snapshots():
-                self.post_message(SnapshotReady(snapshot))
+                self.post_message(SnapshotReady(snapshot, self.moment()))
         except PdctlError as error:
             trouble = error.message
         except Exception as error:  # a defect of a feed is said on the screen, which must go on
@@ -144,6 +147,8 @@ class PdctlApp(RunKeys):
             self.history.add(message.snapshot)  # what a live cluster was some time ago is in it already
         self.trouble = ""
         self._hand_on()
+        if self.lag.slower(self.moment() - message.sent_s, self.feed.interval_s):
+            self._rate(+1, "the terminal is slow: ")
 
     def on_feed_ended(self, message: FeedEnded) -> None:
         self.trouble = message.trouble
@@ -223,11 +228,12 @@ class PdctlApp(RunKeys):
     def action_faster(self) -> None:
         self._rate(-1)
 
-    def _rate(self, step: int) -> None:
+    def _rate(self, step: int, why: str = "") -> None:
         nearest = min(range(len(INTERVALS_S)), key=lambda place: abs(INTERVALS_S[place] - self.feed.interval_s))
         interval_s = INTERVALS_S[min(max(nearest + step, 0), len(INTERVALS_S) - 1)]
-        self.feed.set_interval(interval_s)
-        self.notify(f"one look every {interval_s:g} s", timeout=2)
+        if interval_s != self.feed.interval_s:
+            self.feed.set_interval(interval_s)
+            self.notify(f"{why}one look every {interval_s:g} s", timeout=2)
 
     def action_next_theme(self) -> None:
         names = [theme.name for theme in THEMES]

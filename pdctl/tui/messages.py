@@ -10,9 +10,10 @@ from pdctl.model.snapshot import Snapshot
 class SnapshotReady(Message):
     """A new snapshot. One that waits is replaced by a newer one: a slow terminal sees fewer, and never old ones."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, sent_s: float = 0.0) -> None:
+        """`sent_s`: monotonic seconds."""
         super().__init__()
-        self.snapshot = snapshot
+        self.snapshot, self.sent_s = snapshot, sent_s
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, SnapshotReady)

@@ -39,9 +39,10 @@ def clearly_before(one: Value, other: Value, *, descending: bool) -> bool:
 
 def sorted_ids(keys: Mapping[str, Value], *, descending: bool) -> list[str]:
     """All ids by key; equal ones by id, so that the order is the same wherever they came from."""
-    known = sorted(name for name, value in keys.items() if value is not None)
-    known.sort(key=lambda name: _rank(keys[name]), reverse=descending)
-    return known + sorted(name for name, value in keys.items() if value is None)
+    names = sorted(keys)
+    names.sort(key=lambda name: _rank(keys[name])[1:], reverse=descending)
+    names.sort(key=lambda name: _rank(keys[name])[0])
+    return names
 
 
 def reordered(previous: Sequence[str], keys: Mapping[str, Value], *, descending: bool) -> list[str]:

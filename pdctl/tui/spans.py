@@ -19,7 +19,7 @@ from pdctl.tui.levels import Level
 HEATS: Final = 6
 
 
-_TO_ASCII: Final = str.maketrans("…↑↓→━─│▶·●▲✖▁▂▃▄▅▆▇█▰▱◆■□▪", "~^v>=-|>-+!X_.-=+*%##.*#.=")
+TO_ASCII: Final = str.maketrans("…↑↓→━─│▶·●▲✖▁▂▃▄▅▆▇█▰▱◆■□▪", "~^v>=-|>-+!X_.-=+*%##.*#.=")
 
 
 class Ink(StrEnum):
@@ -153,7 +153,7 @@ def justified(left: Inked, right: Inked, columns: int) -> Inked:
 
 def to_ascii(line: Inked) -> Inked:
     """The same, column by column, in what every terminal and font has."""
-    return tuple(replace(span, text=span.text.translate(_TO_ASCII)) for span in line)
+    return tuple(replace(span, text=span.text.translate(TO_ASCII)) for span in line)
 
 
 def beside(blocks: Sequence[tuple[Sequence[Inked], int]], rows: int) -> tuple[Inked, ...]:

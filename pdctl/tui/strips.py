@@ -11,6 +11,14 @@ from textual.strip import Strip
 
 from pdctl.tui.columns import GAP
 from pdctl.tui.palette import Palette
+from pdctl.tui.spans import TO_ASCII
+
+
+def plain_strip(strip: Strip, look: Palette) -> Strip:
+    """The strip as it is, or in ASCII, column by column, where the palette says so."""
+    if not look.ascii_only:
+        return strip
+    return Strip([Segment(segment.text.translate(TO_ASCII), segment.style) for segment in strip])
 
 
 def fitted(text: str, width: int, *, right: bool = False) -> str:
@@ -30,4 +38,4 @@ def row_strip(cells: Sequence[tuple[str, Style]], width: int, look: Palette, cur
     strip = Strip(segments).adjust_cell_length(width, look.base)
     if cursor is not None:
         strip = Strip([Segment(segment.text, (segment.style or look.base) + cursor) for segment in strip])
-    return strip.simplify()
+    return plain_strip(strip, look).simplify()

@@ -24,7 +24,6 @@ from pdctl.tui.settings import Settings
 from tests.tui.fleet import START_S
 from tests.unit.deployments import mori_1p1d
 
-
 TAKEN_S = 5.0
 
 

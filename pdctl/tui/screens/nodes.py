@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from rich.segment import Segment
 from textual.app import ComposeResult
+from textual.strip import Strip
 
 from pdctl.model.snapshot import Snapshot
+from pdctl.text.duration import duration
+from pdctl.text.escape import one_line
+from pdctl.tui.columns import ColumnSpec
 from pdctl.tui.fleet_columns import fleet_columns
 from pdctl.tui.fleet_rows import FleetRow, Rows, fleet_rows
 from pdctl.tui.fleet_table import FleetTable
+from pdctl.tui.palette import Palette
 from pdctl.tui.screens.tabled import TabledScreen
+from pdctl.tui.widgets.bars import Line
 
 
 class NodesScreen(TabledScreen):
@@ -28,16 +35,34 @@ class NodesScreen(TabledScreen):
             id="fleet",
         )
 
+        self.detail = Line(self._detail, lambda: self.look)
+
     @property
     def table(self) -> FleetTable[FleetRow]:
         return self.fleet
 
     def body(self) -> ComposeResult:
         yield self.fleet
+        yield self.detail
 
     def show(self, snapshot: Snapshot) -> None:
         self.fleet.set_rows(fleet_rows(snapshot, self.rows))
+        self.detail.again()
         self.redraw()
+
+    def _detail(self, look: Palette, width: int) -> Strip:
+        """What a narrow table has no room for: why the selected row is as it is, and what it stands for."""
+        row = self.fleet.current
+        if row is None:
+            return Strip.blank(width, look.base)
+        what = f" {row.id}: {', '.join(row.instances) or 'no engine'}"
+        old = f" · last heard {duration(row.old_s)} ago" if row.old_s is not None else ""
+        why = f" · {one_line(row.why)}" if row.why else ""
+        strip = Strip([Segment(what, look.dim), Segment(why, look.level(row.level)), Segment(old, look.dim)])
+        return strip.adjust_cell_length(width, look.base)
+
+    def on_fleet_table_moved(self, message: FleetTable.Moved) -> None:
+        self.detail.again()
 
     def subject(self) -> str:
         return self.fleet.cursor_id
@@ -52,7 +77,7 @@ class NodesScreen(TabledScreen):
     def plural(self) -> str:
         return self.rows.value
 
-    def _columns(self) -> tuple:  # type: ignore[type-arg]
+    def _columns(self) -> tuple[ColumnSpec[FleetRow], ...]:
         return fleet_columns(self.rows, ascii_only=self.pdctl.settings.ascii_only)
 
     def action_rows(self) -> None:

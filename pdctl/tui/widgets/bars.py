@@ -18,7 +18,7 @@ from pdctl.text.escape import one_line
 from pdctl.tui.actions import Action, shown_key
 from pdctl.tui.levels import Level
 from pdctl.tui.palette import Palette
-from pdctl.tui.strips import fitted
+from pdctl.tui.strips import fitted, plain_strip
 from pdctl.tui.views import VIEWS
 
 STALE_TICKS = 3.0
@@ -153,11 +153,11 @@ class Line(Widget):
 
     def again(self) -> None:
         """What it says may have changed."""
-        strip = self._draw(self._palette(), self.size.width)
+        strip = plain_strip(self._draw(self._palette(), self.size.width), self._palette())
         if self._drawn is None or list(strip) != list(self._drawn):
             self._drawn = strip
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        self._drawn = self._draw(self._palette(), self.size.width)
+        self._drawn = plain_strip(self._draw(self._palette(), self.size.width), self._palette())
         return self._drawn
