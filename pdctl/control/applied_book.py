@@ -13,9 +13,12 @@ class AppliedBook:
     def __init__(self, applied: Applied | None, write: Callable[[Applied], Awaitable[None]]) -> None:
         self.now = None if applied is not None and applied.trouble else applied
         self._write = write
+        self._sure = True
 
     async def put(self, applied: Applied) -> None:
         """Write it, if it says something new. Raises NodeError's kinds, LeaseHeld once the lease is lost."""
-        if applied != self.now:
-            await self._write(applied)
-            self.now = applied
+        if self._sure and applied == self.now:
+            return
+        self._sure = False  # whether a write that fails was done is not known
+        await self._write(applied)
+        self.now, self._sure = applied, True

@@ -14,9 +14,10 @@ from pdctl.control.hold_record import HoldRecord
 from pdctl.control.journal import Session
 from pdctl.control.lease import Applied, Lease
 from pdctl.control.opened import Opened
-from pdctl.errors import LeaseHeld, PdctlError
+from pdctl.errors import LeaseHeld, PdctlError, PlanRefused
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
+from pdctl.model.deployment import Deployment
 from pdctl.model.events import Event, StepFailed
 from pdctl.model.hold import Hold
 from pdctl.model.unit import UnitStatus
@@ -91,6 +92,24 @@ class FakeLease:
             self._world.holds, self._world.holds_trouble = tuple(holds), ""
 
 
+class WiredFile:
+    """The InventoryFile protocol: the operators' file, written by a controller that can die at it."""
+
+    def __init__(self, world: World, wire: Wire) -> None:
+        self._world = world
+        self._wire = wire
+
+    async def read(self) -> bytes:
+        return self._world.inventory.text.encode()
+
+    async def replace(self, old_digest: str, text: str) -> str:
+        async with self._wire.call("controller", "write the inventory", mutates=True):
+            if self._world.inventory.digest != old_digest:
+                raise PlanRefused("the inventory was changed by someone else since it was read")
+            self._world.inventory = parse(text.encode(), PARSED.path)
+        return self._world.inventory.digest
+
+
 class World:
     """Five nodes (2P3D) with nothing on them. Make it inside a running loop, in `World.alive()`."""
 
@@ -104,6 +123,7 @@ class World:
         self.holds: tuple[Hold, ...] = ()
         self.holds_trouble = ""  # why their record cannot be read
         self.lease: FakeLease | None = None
+        self.inventory = PARSED  # the operators' file
 
     @classmethod
     @asynccontextmanager
@@ -150,7 +170,7 @@ class World:
         }
         shells = FakeShells({name: FakeShell(name) for name in self.nodes})
         cluster = Cluster(
-            DEPLOYMENT,
+            self.deployment,
             shells,
             shells.shell(DEPLOYMENT.lease_node),
             supervisors,
@@ -160,7 +180,12 @@ class World:
             VirtualClock(),
             take,
         )
-        return Opened(cluster, PARSED)
+        return Opened(cluster, self.inventory, WiredFile(self, wire))
+
+    @property
+    def deployment(self) -> Deployment:
+        """What the operators' file says now."""
+        return DEPLOYMENT if self.inventory is PARSED else place(self.inventory)
 
     def _may_stop(self, unit: UnitStatus) -> str:
         return "the router could still pick it" if unit.endpoint in self.routing.pickable() else ""

@@ -12,7 +12,7 @@ from pdctl.control.inventory_file import InventoryFile
 from pdctl.control.lease import Applied, operator
 from pdctl.control.move_edit import Edited, digest_of, with_pools
 from pdctl.control.steps.context import RunContext
-from pdctl.errors import PlanRefused
+from pdctl.errors import PdctlError, PlanRefused
 from pdctl.inventory.load import Inventory
 from pdctl.plan.shift import Shift
 from pdctl.plan.steps import Step
@@ -64,7 +64,13 @@ class Commits:
             )
 
     async def _write(self, shifts: list[Shift]) -> None:
-        self._digest = await self._file.replace(self._digest, _text(self._inventory.text, shifts))
+        text = _text(self._inventory.text, shifts)
+        try:
+            await self._file.replace(self._digest, text)
+        except PdctlError:
+            if await self._file.read() != text.encode():
+                raise
+        self._digest = digest_of(text)
 
     async def _record(self, ctx: RunContext) -> None:
         """Where the file held edits that are not applied yet, the same words change in the text that was applied."""
