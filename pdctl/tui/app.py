@@ -123,6 +123,8 @@ class PdctlApp(RunKeys):
         self.theme = self.settings.theme if self.settings.theme in self.available_themes else THEMES[0].name
         if self.settings.keymap:
             self.set_keymap({name: ",".join(keys) for name, keys in self.settings.keymap.items()})
+        if not self.is_headless:
+            self.watch_signals()
         self.switch_mode(self.settings.start)
         self.read_feed()
         if self.settings.timers:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pdctl.control.proposal import Dip, Expected, Proposal
+from pdctl.model.role import Role
 from pdctl.model.snapshot import PoolFigures, Snapshot
 from pdctl.text.duration import duration
 from pdctl.text.escape import log_line, one_line
@@ -70,12 +71,12 @@ def dip_lines(dips: Sequence[Dip]) -> list[Inked]:
 
 
 def expected_text(expected: Expected | None) -> str:
-    """`1-2s`, `~30s`, `2s or more`; "" where nobody can say."""
+    """`1-2s`, `~30s`, `2s+`: or more; "" where nobody can say."""
     if expected is None:
         return ""
     low = duration(expected.low_s)
     if expected.high_s is None:
-        return f"{low}…"
+        return f"{low}+"
     high = duration(expected.high_s)
     return f"~{low}" if low == high else f"{low}-{high}"
 
@@ -106,6 +107,7 @@ def step_lines(
             lines.append((Span("  ── point of no return ", Ink.WARN), Span("─" * max(0, width - 25), Ink.DIM)))
         lines.append(_step_line(row, expected.get(row.id), action, subject, now_s, width))
         if row.state.is_trouble:
+            lines += _paragraph("    ", row.text, Ink.BAD, width)
             lines += _paragraph("    hint: ", row.hint, Ink.BASE, width) if row.hint else []
             lines += [(Span("    | ", Ink.DIM), Span(log_line(line), Ink.DIM)) for line in row.last_lines]
     return lines
@@ -128,7 +130,8 @@ def _step_line(row: StepRow, expected: Expected | None, action: int, subject: in
         Span("  "),
     )
     used = 2 + (9 if word else 0) + action + 2 + subject + 8 + 11 + 2
-    return (*head, cell(row.text, max(0, width - used), ink if row.state.is_trouble else Ink.DIM))
+    said = "" if row.state.is_trouble else row.text  # that stands below, whole
+    return (*head, cell(said, max(0, width - used), Ink.DIM))
 
 
 def state_line(view: RunView, now_s: float) -> Inked:
@@ -159,7 +162,7 @@ def state_line(view: RunView, now_s: float) -> Inked:
 def ending_lines(view: RunView, width: int) -> list[Inked]:
     """Its last words, and what was said beside the steps."""
     lines: list[Inked] = [(Span(line, Ink.WARN if line.startswith(_ALARMING) else Ink.BASE),) for line in view.notes]
-    if view.ended and view.ending:
+    if view.ended and view.ending and view.ending != f"{view.done} of {len(view.rows)} steps done":
         lines += _paragraph("  ", view.ending, Ink.BASE if view.exit_code == 0 else Ink.BOLD, width)
     return lines
 
@@ -177,7 +180,9 @@ def live_line(snapshot: Snapshot, pools: Sequence[str], window_s: int) -> Inked:
 def _figures(pool: PoolFigures, window_s: int) -> str:
     latencies = pool.windows[window_s].latencies
     members = "?" if pool.members is None else str(pool.members)
-    return f" {members}/{pool.instances}  ttft {seconds(latencies.ttft.p99)}  itl {seconds(latencies.itl.p99)}"
+    ttft = f"  ttft p99 {seconds(latencies.ttft.p99)}" if pool.role is not Role.DECODE else ""
+    itl = f"  itl p99 {seconds(latencies.itl.p99)}" if pool.role is not Role.PREFILL else ""
+    return f" {members}/{pool.instances}{ttft}{itl}"
 
 
 def _paragraph(lead: str, text: str, ink: Ink, width: int) -> list[Inked]:

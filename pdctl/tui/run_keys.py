@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+
 from pdctl.tui.runs import Runs
 from pdctl.tui.transport_keys import TransportKeys
 
@@ -14,6 +17,20 @@ class RunKeys(TransportKeys):
     def run_mark(self) -> str:
         """`move 3/8` while one is under way."""
         return self.runs.view.short if self.runs.under_way and self.runs.view is not None else ""
+
+    def watch_signals(self) -> None:
+        """A terminal that is closed, or a request to end: what runs is stopped in order first."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.hang_up)
+
+    def hang_up(self) -> None:
+        """Leave; of a run under way, at its next safe point. The second time waits for nothing."""
+        if self.runs.under_way:
+            self.runs.stop()
+            self.quit_after_run()
+        else:
+            self.exit(130)
 
     def say_end(self) -> None:
         """Say how a run ended, whichever screen is shown."""

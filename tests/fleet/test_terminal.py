@@ -1,4 +1,4 @@
-"""The terminal over a real (simulated) fleet: a node is moved by keys, a drain is cancelled by keys, nothing is lost."""
+"""The terminal over a real (simulated) fleet: a node is moved by keys, a move is cancelled, nothing is lost."""
 
 from __future__ import annotations
 

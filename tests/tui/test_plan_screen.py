@@ -24,6 +24,7 @@ from pdctl.tui.spans import plain
 from tests.tui.fakes import FakeFeed, FakeOperations, app_over
 from tests.tui.fleet import snapshot
 from tests.unit.deployments import r1_2p3d
+from tests.waiting import wait_until
 
 NAME = "n05.main.0"
 STEPS = tuple(
@@ -164,6 +165,35 @@ async def test_a_move_that_is_agreed_to_runs_to_its_end() -> None:
         await pilot.pause()
         assert "● done in 4.0s  4 of 4 steps done" in text(pilot)
         assert the_app(pilot).heading().mark == ""
+
+
+async def test_a_move_that_is_done_can_be_taken_back_by_another_plan() -> None:
+    operations = fleet()
+    operations.go.set()
+    operations.go_on.set()
+    name = operations.deployment.slots[-1].node
+    async with shown(operations) as pilot:
+        the_app(pilot).begin_change("move", (name,))
+        await pilot.press("enter")
+        await pilot.pause()
+        pilot.app.screen.query_one("#agree", Button).active_effect_duration = 0.0
+        await pilot.press("tab", "enter")
+        await the_app(pilot).runs.ended()
+        await pilot.pause()
+        await pilot.press("enter")  # the way back
+        await pilot.pause()
+        assert operations.asked[-1] == ("propose", MoveRequest((name,), "decode"))
+        assert pilot.app.focused is pilot.app.screen.query_one("#cancel")
+
+
+async def test_a_terminal_that_is_closed_stops_the_run_in_order_first() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await pilot.press("tab", "enter")
+        the_app(pilot).hang_up()
+        await the_app(pilot).runs.ended()
+        await wait_until(lambda: pilot.app.return_value == 130, 5.0)
 
 
 async def test_a_cancel_before_the_point_of_no_return_takes_all_back() -> None:

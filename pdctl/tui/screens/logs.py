@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -21,9 +22,13 @@ from pdctl.plan.steps import REGISTRAR, ROUTER
 from pdctl.supervisors.ports import LogLine
 from pdctl.tui.log_buffer import Entry
 from pdctl.tui.log_level import LogLevel
+from pdctl.tui.palette import Palette
 from pdctl.tui.ports import Operations
 from pdctl.tui.screens.ask import BOX_CSS
 from pdctl.tui.screens.base import ViewScreen
+from pdctl.tui.spans import Ink, Inked, Span
+from pdctl.tui.widgets.bars import Line
+from pdctl.tui.widgets.canvas import ink_styles, inked_strip
 from pdctl.tui.widgets.log_panel import LogPanel
 
 BACKLOG: Final = 200
@@ -48,11 +53,13 @@ class LogsScreen(ViewScreen):
         super().__init__()
         self.names: tuple[str, ...] = ()
         self.panel = LogPanel(lambda: self.look, id="log")
+        self.status = Line(self._status_strip, lambda: self.look)
         self._waiting: list[Heard] = []
         self._flushing = False
         self._ready = False  # whether its widgets are there
 
     def body(self) -> ComposeResult:
+        yield self.status
         yield self.panel
 
     def on_mount(self) -> None:
@@ -106,6 +113,10 @@ class LogsScreen(ViewScreen):
     def on_log_panel_changed(self, message: LogPanel.Changed) -> None:
         message.stop()
         self.redraw()
+        self.status.again()
+
+    def _status_strip(self, look: Palette, width: int) -> Strip:
+        return inked_strip(self.status_line(width), look, ink_styles(look), width)
 
     # --- what is said of it
 
@@ -113,17 +124,25 @@ class LogsScreen(ViewScreen):
         return " ".join(self.names)
 
     def chip(self) -> str:
-        """`2 units  1234 lines  paused +12 new  warning and up  /lost 2 of 7`."""
+        """`follows`, or `paused +12 new`."""
+        fresh = f" +{self.panel.fresh} new" if self.panel.fresh else ""
+        return "follows" if self.panel.following else f"paused{fresh}"
+
+    def status_line(self, width: int) -> Inked:
+        """`n1.main.0, n2.main.0  1234 lines  warning and up  /lost 2 of 7`; of many units, how many."""
         panel = self.panel
-        words = [f"{len(self.names)} unit" + ("" if len(self.names) == 1 else "s"), f"{len(panel.buffer.shown)} lines"]
-        fresh = f" +{panel.fresh} new" if panel.fresh else ""
-        words.append("follows" if panel.following else f"paused{fresh}")
+        told = [f"{len(panel.buffer.shown)} lines"]
+        if panel.buffer.dropped:
+            told.append(f"{panel.buffer.dropped} older ones let go")
         if panel.buffer.least > LogLevel.DEBUG:
-            words.append(f"{panel.buffer.least.name.lower()} and up")
+            told.append(f"{panel.buffer.least.name.lower()} and up")
         if panel.searched:
             place, count = panel.search_place()
-            words.append(f"/{panel.searched} {place} of {count}")
-        return "  ".join(words)
+            told.append(f"/{panel.searched} {place} of {count}")
+        rest = "  ".join(told)
+        names, room = ", ".join(self.names), width - len(rest) - 4
+        who = names if len(names) <= room else f"{len(self.names)} units"
+        return (Span(f" {who or 'no unit is chosen: i chooses'}  ", Ink.BOLD), Span(rest, Ink.DIM))
 
     def apply_filter(self, text: str) -> str:
         count = self.panel.search(text)

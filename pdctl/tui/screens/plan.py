@@ -74,7 +74,7 @@ def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...]) -> None:
 
 def pool_choices(deployment: Deployment, shown: Snapshot | None, selectors: Sequence[str]) -> list[PoolChoice]:
     """The pools of the inventory, as they are now; `here` where everything that is selected is in it."""
-    now = {slot.pool for slot in deployment.slots if slot.id in selectors or slot.node in selectors}
+    now = pools_of(deployment, selectors)
     choices = []
     for pool in deployment.pools.values():
         instances = sum(1 for instance in deployment.instances if instance.pool == pool.name)
@@ -84,6 +84,11 @@ def pool_choices(deployment: Deployment, shown: Snapshot | None, selectors: Sequ
             PoolChoice(pool.name, pool.role.value, instances, serving, pool.min_instances, now == {pool.name})
         )
     return choices
+
+
+def pools_of(deployment: Deployment, selectors: Sequence[str]) -> set[str | None]:
+    """The pools that the selected slots are in; None for a spare."""
+    return {slot.pool for slot in deployment.slots if slot.id in selectors or slot.node in selectors}
 
 
 def verb(request: Request) -> str:
@@ -119,6 +124,7 @@ class PlanScreen(ViewScreen):
         self.refused: PdctlError | None = None
         self.agreed = request is None
         self._asked_s = 0.0
+        self._origin = ""  # the pool that all of a move comes from; "": several, or none
         self._forget: Callable[[], None] = lambda: None
 
     @classmethod
@@ -144,6 +150,8 @@ class PlanScreen(ViewScreen):
         self._asked_s = self.runs.clock.monotonic()
         self._forget = self.runs.listen(self.draw)
         if self.request is not None:
+            pools = pools_of(self.pdctl.operations.deployment, self.request.selectors)
+            self._origin = next(iter(pools)) or "" if len(pools) == 1 else ""
             self.ask_for_plan(self.request)
         if self.pdctl.settings.timers:
             self.set_interval(1.0, self.draw)
@@ -184,12 +192,13 @@ class PlanScreen(ViewScreen):
         assert isinstance(cancel, Button)
         assert isinstance(agree, Button)
         running = self.agreed and self.runs.under_way
+        back = self._way_back()
         asking = self.may_agree and not self.agreed
         cancel.label = "Cancel" if asking or not self.agreed else "Cancel the run..." if running else "Close"
         if not self.agreed and (self.refused is not None or (self.proposal is not None and not asking)):
             cancel.label = "Close"
-        agree.display = asking or running
-        agree.label = "Leave, it goes on" if running else verb(self.request).capitalize() if self.request else ""
+        agree.display = asking or running or back is not None
+        agree.label = "Leave, it goes on" if running else "The way back..." if back is not None else self._verb()
         for button in (cancel, agree):
             button.refresh(layout=True)  # a label's width is not followed by itself
         agree.disabled = asking and self.asks_name and not self._named()
@@ -213,10 +222,22 @@ class PlanScreen(ViewScreen):
         event.stop()
         if event.button.id == "cancel":
             self.action_cancel()
+        elif (back := self._way_back()) is not None:
+            self.app.switch_screen(PlanScreen(back))
         elif self.agreed:
             self.dismiss()
         else:
             self.agree()
+
+    def _verb(self) -> str:
+        return "" if self.request is None else verb(self.request).capitalize()
+
+    def _way_back(self) -> Request | None:
+        """After a move from one pool that was done: the move back, to be shown as a plan in its turn."""
+        view = self.runs.view
+        if not self.agreed or self.runs.under_way or view is None or view.exit_code != 0 or not self._origin:
+            return None
+        return MoveRequest(self.request.selectors, self._origin) if isinstance(self.request, MoveRequest) else None
 
     def agree(self) -> None:
         """Do it. Refused where nothing may be changed, whatever key led here."""
