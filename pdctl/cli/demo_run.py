@@ -24,6 +24,7 @@ from pdctl.errors import UsageError
 from pdctl.model.outcome import RequestResult
 
 FOREVER = 1_000_000_000
+CLIENTS = 16
 
 
 MOVING = {
@@ -37,7 +38,7 @@ on two nodes, 11 s on one) that are longer than the router's memory and the sett
 def demo_load(fleet: FleetOptions, requests: int, concurrency: int | None, moves: int, *, headless: bool) -> DemoLoad:
     """What the options ask for; with `headless` False it lasts until the operator stops it. Raises UsageError."""
     if not moves:
-        return DemoLoad(requests=requests if headless else FOREVER, concurrency=concurrency or DemoLoad.concurrency)
+        return DemoLoad(requests=requests if headless else FOREVER, concurrency=concurrency or CLIENTS)
     if not headless:
         raise UsageError("--moves needs --headless", hint="in the terminal, `m` moves what is selected")
     prefill, _, decode = fleet.layout.upper().rstrip("D").partition("P")
