@@ -78,12 +78,10 @@ class _Run:
         """Wait for what the step depends on, run it, say how it ended; never raises but for cancellation."""
         end = End.FAILED
         try:
-            for name in (*step.needs, *step.after):
-                await self.ended[name].wait()
-            broken = [name for name in step.needs if self.tally.ends[name] is not End.DONE]
+            broken = await self._wait(step)
             if broken:
                 end = End.SKIPPED
-                await self._skip(step, f"needs {self._words(broken[0])}")
+                await self._skip(step, f"needs {self._words(broken)}")
             elif self.interrupt.asked.is_set():
                 end = End.SKIPPED
                 await self._skip(step, self.interrupt.reason)
@@ -92,6 +90,16 @@ class _Run:
         finally:
             self.tally.ends[step.id] = end
             self.ended[step.id].set()
+
+    async def _wait(self, step: Step) -> str:
+        """Until all that the step depends on has ended, or one that it needs has not succeeded: which; else ""."""
+        for name in step.needs:
+            await self.ended[name].wait()
+            if self.tally.ends[name] is not End.DONE:
+                return name
+        for name in step.after:
+            await self.ended[name].wait()
+        return ""
 
     def _words(self, name: str) -> str:
         found = next(step for step in self.plan.steps if step.id == name)

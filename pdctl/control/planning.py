@@ -13,7 +13,7 @@ from pdctl.control.history import record
 from pdctl.control.lease import Applied
 from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
-from pdctl.control.up import FLOOR_HINT, UpOptions, decide, refuse_unsupported
+from pdctl.control.up import UpOptions, decide, refuse_unsupported
 from pdctl.control.wanted import applied_deployment
 from pdctl.errors import NodeError, PdctlError, PlanRefused, StaleBase
 from pdctl.model.deployment import Deployment
@@ -66,7 +66,7 @@ async def plan(opened: Opened, options: UpOptions | None = None) -> Planning:
     short = () if options.force else decided.short
     refusals: tuple[PdctlError, ...] = () if stale is None else (stale,)
     if short:
-        refusals = (*refusals, PlanRefused("; ".join(short), hint=FLOOR_HINT))
+        refusals = (*refusals, PlanRefused("; ".join(short), hint=decided.floor_hint))
     old = applied_deployment(deployment, applied)
     edits = None if old is None else inventory_diff(old, deployment)
     return Planning(made, observed, deployment, options, edits, decided.drift, decided.dips, refusals, stale)

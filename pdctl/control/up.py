@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from pdctl.control.saved_plan import SavedPlan
 
 FLOOR_HINT = "give the pool another slot first, lower its min_instances, or accept the gap with `--force`"
+FLIP_HINT = (
+    "a new transfer mode needs a new router process: requests in flight end, new ones are refused for about as long as "
+    "the longest of them takes; accept that with `--force`"
+)
 ADOPT_HINT = "somebody started it by hand; `pdctl up --adopt` takes it over: what the inventory says takes its place"
 
 
@@ -77,6 +81,12 @@ class Decision:
     plan: Plan
     drift: Mapping[str, Drift]
     dips: tuple[PoolDip, ...]
+    flips: bool = False
+
+    @property
+    def floor_hint(self) -> str:
+        """What to do about pools that would fall short."""
+        return FLIP_HINT if self.flips else FLOOR_HINT
 
     @property
     def short(self) -> tuple[str, ...]:
@@ -110,10 +120,27 @@ def decide(
     if was is not None and anything_lives(observed):
         seen = (find_drift(change, deployment, observed, want.hashes, was) for change in plan.changes)
         drift = {each.subject: each for each in seen if each is not None}
+    if want.flips:
+        refuse_flip(options, plan)
     left = {each.subject: Trouble(f"{each.text}; left as it is", ADOPT_HINT) for each in drift.values() if each.by_hand}
     if left and not options.adopt:
         plan = made(left)
-    return Decision(refuse_fences(deployment, plan), drift, pool_dips(deployment, observed, plan))
+    return Decision(refuse_fences(deployment, plan), drift, pool_dips(deployment, observed, plan), want.flips)
+
+
+def refuse_flip(options: UpOptions, plan: Plan) -> None:
+    """Raises PlanRefused where the transfer mode would change for a part of the cluster only."""
+    if all(step.action is not Action.START_ROUTER for step in plan.steps):
+        return
+    if options.only is not None:
+        raise PlanRefused("the KV transfer mode changes for all or for none", hint="leave the selectors out")
+    if plan.blocked:
+        first = plan.blocked[0]
+        raise PlanRefused(
+            f"the KV transfer mode changes for all or for none, and {first.subject} cannot be changed: "
+            f"{first.trouble.cause}",
+            hint="mend that first, or take it out of the inventory",
+        )
 
 
 async def up(opened: Opened, options: UpOptions, session: Session, saved: SavedPlan | None = None) -> int:
@@ -132,7 +159,7 @@ async def up(opened: Opened, options: UpOptions, session: Session, saved: SavedP
             saved.check_world(observed)
         decided = decide(deployment, options, observed, applied, refused)
         if decided.short and not options.force:
-            raise PlanRefused("; ".join(decided.short), hint=FLOOR_HINT)
+            raise PlanRefused("; ".join(decided.short), hint=decided.floor_hint)
         if saved is not None and not refused:
             saved.check_steps(decided.plan)
         return decided.plan

@@ -14,12 +14,16 @@ from pdctl.model.deployment import Deployment
 from pdctl.plan.drift import Known
 from pdctl.plan.steps import REGISTRAR, ROUTER
 from pdctl.plan.up import Wanted
+from pdctl.routers.facts import router_facts
 from pdctl.routers.units import registrar_unit, router_unit
 
 
 def wanted(deployment: Deployment, applied: Applied | None = None) -> Wanted:
     """Spec hashes of everything that the deployment wants to run, and what differs from what was last applied."""
-    return Wanted(_hashes(deployment), _differences(deployment, applied_deployment(deployment, applied)))
+    old = applied_deployment(deployment, applied)
+    flips = old is not None and old.kv.mode is not deployment.kv.mode
+    latched = router_facts(deployment).transfer_mode_latched
+    return Wanted(_hashes(deployment), _differences(deployment, old), flips and latched)
 
 
 def applied_deployment(deployment: Deployment, applied: Applied | None) -> Deployment | None:

@@ -11,6 +11,7 @@ from pdctl.model.observed import Observed, Trouble
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import bring_up, take_down
+from pdctl.plan.flip import in_halves
 from pdctl.plan.held import held_instances, hold_warnings, left_alone
 from pdctl.plan.occupied import holders
 from pdctl.plan.standing import Stand, Standing, stand
@@ -32,10 +33,11 @@ from pdctl.plan.waves import FAILURE_BUDGET, PoolCapacity, Turnover, bound_sets,
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Spec hashes by unit: every instance part's name, `router` and `registrar`. `differences` say what changed since
-    the last applied inventory, by instance name."""
+    the last applied inventory, by instance name. `flips`: the KV transfer mode changed (see `flip`)."""
 
     hashes: Mapping[str, str]
     differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    flips: bool = False
 
 
 def plan_up(
@@ -232,6 +234,10 @@ class _Draft:
     def take_turns(self, at_once: int) -> None:
         """Who serves waits for its wave."""
         turnover = Turnover(self.losing, self.gaining, self.leaving, bound_sets(self.holders))
+        if self.wanted.flips and self.router_starts:
+            sides = {each.name: each.role.value for each in self.deployment.instances}
+            self.steps = in_halves(self.steps, turnover, self._capacities(), sides)
+            return
         self.steps = in_waves(self.steps, turnover, self._capacities(), at_once)
 
     def _capacities(self) -> dict[str, PoolCapacity]:

@@ -87,7 +87,9 @@ def _labels(
     env: Mapping[str, str],
     files: Mapping[str, str] | None = None,
 ) -> Labels:
+    latched = kind is UnitKind.ROUTER and router_facts(deployment).transfer_mode_latched
     fields = {
+        **({"kv.mode": deployment.kv.mode.value} if latched else {}),  # a process keeps the first that it hears
         "argv": "\0".join(argv),
         "supervisor": deployment.router.supervisor.value,
         **_container_fields(deployment),
