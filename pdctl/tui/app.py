@@ -39,7 +39,8 @@ STORY_LINES: Final = 60
 
 
 class PdctlApp(RunKeys):
-    """pdctl's terminal. `wall` gives Unix seconds, `moment` monotonic ones; `feed`, `operations` and `settings` come from the CLI or a test."""
+    """pdctl's terminal. `feed`, `operations` and `settings` come from the CLI or a test; `wall` gives Unix seconds,
+    `moment` monotonic ones."""
 
     TITLE = "pdctl"
     ENABLE_COMMAND_PALETTE = True
