@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 from pdctl.cli.commands.watch import show_snapshots
 from pdctl.cli.global_options import Globals
+from pdctl.cli.terminal import open_recording_terminal
+from pdctl.cli.terminal_settings import terminal_options, terminal_settings
 from pdctl.errors import UsageError
 from pdctl.model.snapshot import WINDOWS_S, Snapshot
 from pdctl.telemetry.recording import Recording
@@ -32,15 +35,33 @@ LONGEST_GAP_S: Final = 10.0
     show_default=True,
     help="Seconds that pool figures are taken over.",
 )
-@click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots.")
+@click.option("--ticks", type=click.IntRange(1), default=None, help="Stop after so many snapshots (--plain).")
+@click.option("--plain", is_flag=True, help="A table instead of the terminal's screens.")
+@terminal_options
 @click.pass_obj
-def command(options: Globals, file: Path, at: str | None, speed: float, window_s: str, ticks: int | None) -> int:
-    """Show a recording as it was; it needs no inventory and touches no node."""
+def command(
+    options: Globals,
+    /,
+    file: Path,
+    at: str | None,
+    speed: float,
+    window_s: str,
+    ticks: int | None,
+    plain: bool,
+    **flags: Any,
+) -> int:
+    """Show a recording as it was; it needs no inventory and touches no node.
+
+    In a terminal it has the screens of `pdctl top`, and time can be moved: space, [ ], { }, `:seek 03:14`.
+    """
     recording = Recording(file)
     try:
         if not len(recording):
             raise UsageError(f"{file} holds no snapshot yet")
         first = recording.at(_moment(at, recording.times)) if at else 0
+        shown = not (plain or options.json or ticks is not None) and sys.stdin.isatty() and sys.stdout.isatty()
+        if shown:
+            return open_recording_terminal(file, terminal_settings(**flags), first=first, speed=speed or 1.0)
         asyncio.run(show_snapshots(options, _played(recording, first, speed, ticks), int(window_s)))
     except KeyboardInterrupt:
         return 130

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Every screen of the terminal over the demo, as tmux shows it, into docs/tui: benchmarks/tui_captures.sh [DIRECTORY]
+# Needs tmux. Starts and ends a tmux server and a demo of its own; a recording of it becomes the SVGs.
+set -eu
+cd "$(dirname "$0")/.."
+out=${1:-docs/tui}
+pdctl=$PWD/.venv/bin/pdctl
+socket=pdctl-captures-$$
+scratch=$(mktemp -d)
+mkdir -p "$out"
+# No settings of whoever runs this, and the demo's inventory where we find it.
+export TMPDIR="$scratch" XDG_CONFIG_HOME="$scratch/config" TERM=xterm-256color LANG=C.UTF-8
+trap 'tmux -L "$socket" kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT INT TERM
+
+keys() { tmux -L "$socket" send-keys -t demo "$@"; }
+shot() { tmux -L "$socket" capture-pane -p -t demo >"$out/$1-$size.txt"; echo "$out/$1-$size.txt"; }
+# until TEXT SECONDS: wait for it to be on the screen
+until_shown() {
+    left=$2
+    until tmux -L "$socket" capture-pane -p -t demo | grep -q -- "$1"; do
+        left=$((left - 1))
+        test "$left" -gt 0 || { echo "no \"$1\" after $2 s:" >&2; tmux -L "$socket" capture-pane -p -t demo >&2; exit 1; }
+        sleep 1
+    done
+}
+
+for size in 80x24 160x48; do
+    tmux -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo"
+    tmux -L "$socket" set -g status off
+    until_shown "up: " 30
+    shot starting
+    until_shown "live" 60
+    sleep 20
+    shot pulse
+    keys 2; sleep 2; shot nodes
+    keys /; keys -l "pool:decode ttft<1s"; sleep 2; shot nodes-filter; keys Escape
+    keys v v; sleep 1; shot instances; keys v
+    keys Enter; sleep 4; shot node; keys Escape
+    keys ?; sleep 1; shot help; keys Escape
+    keys 3; sleep 2; shot matrix
+    keys 4; sleep 8; shot health
+    keys 2; sleep 1; keys Home; sleep 1; keys m; sleep 2; shot move-pool
+    keys Down Enter; sleep 3; shot move-plan
+    keys Tab Enter; sleep 3; shot move-running
+    until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done
+    keys 1; sleep 8; shot pulse-moved
+    keys 2; sleep 1; keys l; sleep 3; shot logs
+    keys 6; sleep 3; shot activity
+    if [ "$size" = 160x48 ]; then
+        inventory=$(ls "$scratch"/pdctl-demo-*/inventory.yaml)
+        "$pdctl" -i "$inventory" watch --canary --quiet --ticks 40 --record "$scratch/demo.rec"
+        "$pdctl" -i "$inventory" --read-only top --view activity --after 3 --snapshot "$out/activity.svg"
+        "$pdctl" -i "$inventory" --read-only top --view logs --after 3 --snapshot "$out/logs.svg"
+        "$pdctl" -i "$inventory" --read-only top --view health --after 8 --snapshot "$out/health.svg"
+    fi
+    keys q
+    until_shown "" 1
+    sleep 4
+    tmux -L "$socket" kill-server 2>/dev/null || true
+done
+for view in pulse nodes matrix; do
+    "$pdctl" top --view "$view" --replay "$scratch/demo.rec" --size 120x36 --snapshot "$out/$view.svg"
+done
+size=80x24
+tmux -L "$socket" -f /dev/null new-session -d -s demo -x 80 -y 24 "$pdctl replay $scratch/demo.rec"
+tmux -L "$socket" set -g status off
+sleep 6; keys Space; sleep 1; shot replay
+keys q
