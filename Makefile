@@ -63,7 +63,7 @@ format: setup  ## let ruff rewrite what it can
 lock: setup  ## resolve pyproject.toml again into requirements-dev.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra demo --extra dev pyproject.toml -o requirements-dev.lock
+	  --no-header --extra demo --extra serve --extra dev pyproject.toml -o requirements-dev.lock
 
 bench-check: setup  ## as root: `pdctl check` on 64 hosts of the lab: what it adds, and its CPU a host
 	$(BIN)/python benchmarks/check.py

@@ -28,6 +28,7 @@ COMMANDS = {
     "up": "make the cluster what the inventory says",
     "status": "show what runs, what is registered, and what died of what",
     "top": "the terminal: see it all live, move and drain with a key; `pdctl` alone does the same",
+    "serve": "the terminal in a browser, read-only, on this machine",
     "keys": "the keys of the terminal",
     "watch": "live figures of pools and instances: latency, load, KV transfer, alerts",
     "canary": "send a tiny request through every prefill x decode pair",

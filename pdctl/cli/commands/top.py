@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,5 +71,6 @@ def command(
         return export(options, terminal_settings(**flags), wanted)
     if replay is not None:
         raise UsageError("--replay goes with --snapshot or --csv", hint="`pdctl replay FILE` plays a recording")
-    refuse_without_terminal(sys.stdin.isatty() and sys.stdout.isatty(), "pdctl top")
+    served = "TEXTUAL_DRIVER" in os.environ  # `pdctl serve` shows it in a browser
+    refuse_without_terminal(served or (sys.stdin.isatty() and sys.stdout.isatty()), "pdctl top")
     return open_terminal(options, terminal_settings(**flags))
