@@ -173,8 +173,8 @@ async def draw_once() -> int:
     """In a process of its own: the first picture with figures in it, and this process's CPU until then."""
     app = app_over(Feed([snapshot(16, 48)], 1.0))
     async with app.run_test(size=SIZE) as pilot:
-        while app.latest is None:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the app is measured as it is
+        while app.latest is None:  # noqa: ASYNC110 - the app is measured as it is
+            await asyncio.sleep(0.01)
         painted = asyncio.Event()
         app.call_after_refresh(painted.set)
         await painted.wait()
@@ -215,8 +215,8 @@ async def key_to_paint() -> bool:
             table = app.screen.query_one("#fleet", FleetTable)
             row = table.cursor_id
             app.simulate_key("down" if number % 40 < 20 else "up")
-            while CountingDriver.written == before or table.cursor_id == row:
-                await asyncio.sleep(0.0005)  # noqa: ASYNC110 - what is waited for is bytes
+            while CountingDriver.written == before or table.cursor_id == row:  # noqa: ASYNC110 - bytes are waited for
+                await asyncio.sleep(0.0005)
             took.append(time.perf_counter() - began)
             await asyncio.sleep(dice.uniform(0.01, 0.06))
     took.sort()
