@@ -120,7 +120,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         twin="pdctl logs -f {subject}",
         footer=True,
     ),
-    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity"}),
+    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity", "run"}),
     Action(
         "filter",
         "Filter",

@@ -16,6 +16,7 @@ from pdctl.tui.screens.activity import ActivityScreen, RunScreen
 from pdctl.tui.spans import plain
 from tests.tui.fakes import FakeFeed, FakeOperations, app_over
 from tests.tui.fleet import START_S, snapshot
+from tests.tui.patience import on_screen, until
 from tests.tui.test_activity_view import ended, step
 
 JOURNAL = (
@@ -37,27 +38,24 @@ async def shown(operations: FakeOperations, size: tuple[int, int] = (80, 24)) ->
 
 async def test_a_run_is_a_row_and_enter_shows_its_steps() -> None:
     async with shown(FakeOperations(journal=Activity(JOURNAL))) as pilot:
-        screen = pilot.app.screen
-        assert isinstance(screen, ActivityScreen)
+        screen = await on_screen(pilot, ActivityScreen)
+        await until(pilot, lambda: screen.fleet.shown_rows, "the journal was read")
         assert [(run.what, run.outcome.value) for run in screen.fleet.shown_rows] == [("move a.main.0", "failed")]
         await pilot.press("enter")
-        await pilot.pause()
-        assert [type(one) for one in pilot.app.screen_stack[-2:]] == [ActivityScreen, RunScreen]
+        await on_screen(pilot, RunScreen)
         await pilot.press("escape")
-        await pilot.pause()
-        assert type(pilot.app.screen_stack[-1]) is ActivityScreen
+        await on_screen(pilot, ActivityScreen)
 
 
 async def test_what_cannot_be_read_anew_stays_with_its_age() -> None:
     operations = FakeOperations(journal=Activity(JOURNAL))
     async with shown(operations) as pilot:
-        screen = pilot.app.screen
-        assert isinstance(screen, ActivityScreen)
-        assert screen.chip() == "1 runs"
+        screen = await on_screen(pilot, ActivityScreen)
+        await until(pilot, lambda: screen.fleet.shown_rows, "the journal was read")
         operations.journal = Activity((), "mi300x-01: no route to host")
         screen.pdctl.wall = lambda: START_S + 43.0
         screen.read()
-        await pilot.pause()
+        await until(pilot, lambda: screen.trouble, "it was tried again")
         assert len(screen.fleet.shown_rows) == 1
         assert screen.chip() == "not read: mi300x-01: no route to host; what is shown is 42s old"
 
@@ -65,10 +63,10 @@ async def test_what_cannot_be_read_anew_stays_with_its_age() -> None:
 async def test_a_journal_that_hangs_or_breaks_holds_up_no_key() -> None:
     operations = FakeOperations(hang=asyncio.Event())
     async with shown(operations) as pilot:
-        assert isinstance(pilot.app.screen, ActivityScreen)
-        assert pilot.app.screen.chip() == "reading the journal"
+        screen = await on_screen(pilot, ActivityScreen)
+        assert screen.chip() == "reading the journal"
         await pilot.press("1")
-        assert pilot.app.current_mode == "pulse"
+        await until(pilot, lambda: pilot.app.current_mode == "pulse", "another view")
 
 
 class Broken(FakeOperations):
@@ -80,8 +78,9 @@ class Broken(FakeOperations):
 
 async def test_a_lease_node_out_of_reach_is_said() -> None:
     async with shown(Broken()) as pilot:
-        assert isinstance(pilot.app.screen, ActivityScreen)
-        assert pilot.app.screen.chip() == "not read: n01: connection refused"
+        screen = await on_screen(pilot, ActivityScreen)
+        await until(pilot, lambda: screen.trouble, "it was tried")
+        assert screen.chip() == "not read: n01: connection refused"
 
 
 def test_the_steps_of_a_run_fit_the_screen() -> None:

@@ -18,11 +18,12 @@ from pdctl.errors import PlanRefused
 from pdctl.model.events import Event, RunEnded, StepDone, StepFailed, StepSkipped, StepStarted
 from pdctl.plan.steps import Action, Plan, Step
 from pdctl.tui.app import PdctlApp
-from pdctl.tui.screens.ask import AskStop, ChoosePool
+from pdctl.tui.screens.ask import AskReason, AskStop, ChoosePool
 from pdctl.tui.screens.plan import PlanScreen
 from pdctl.tui.spans import plain
 from tests.tui.fakes import FakeFeed, FakeOperations, app_over
 from tests.tui.fleet import snapshot
+from tests.tui.patience import on_screen, until
 from tests.unit.deployments import r1_2p3d
 from tests.waiting import wait_until
 
@@ -109,24 +110,40 @@ def text(pilot: Pilot[int]) -> str:
 async def plan_of_move(pilot: Pilot[int]) -> PlanScreen:
     """`m`, and the pool that is not the row's."""
     the_app(pilot).begin_change("move", ("n05",))
-    await pilot.pause()
-    assert isinstance(pilot.app.screen, ChoosePool)
+    await on_screen(pilot, ChoosePool)
     await pilot.press("enter")
+    screen = await on_screen(pilot, PlanScreen)
+    operations = the_app(pilot).operations
+    if not (isinstance(operations, FakeOperations) and operations.hang):
+        await until(pilot, lambda: screen.proposal or screen.refused, "the plan")
+    return screen
+
+
+async def agreed(pilot: Pilot[int]) -> None:
+    """The key beside Cancel."""
+    await pilot.press("tab", "enter")
+    await until(pilot, lambda: the_app(pilot).runs.view, "the run has begun")
+
+
+async def ended(pilot: Pilot[int]) -> None:
+    await the_app(pilot).runs.ended()
     await pilot.pause()
-    assert isinstance(pilot.app.screen, PlanScreen)
-    return pilot.app.screen
+
+
+async def left(pilot: Pilot[int]) -> None:
+    """The plan's screen is gone."""
+    await until(pilot, lambda: not isinstance(pilot.app.screen, PlanScreen), "the plan is left")
 
 
 async def test_a_move_is_shown_as_a_plan_and_cancel_has_the_focus() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
         await pilot.press("m")
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, ChoosePool)
-        pools = pilot.app.screen.query_one(OptionList)
-        assert pools.option_count == 2
+        question = await on_screen(pilot, ChoosePool)
+        assert question.query_one(OptionList).option_count == 2
         await pilot.press("enter")
-        await pilot.pause()
+        screen = await on_screen(pilot, PlanScreen)
+        await until(pilot, lambda: screen.proposal, "the plan")
         told = text(pilot)
         assert "decode         3        2        2        1" in told
         assert "decode will be busy" in told
@@ -135,8 +152,7 @@ async def test_a_move_is_shown_as_a_plan_and_cancel_has_the_focus() -> None:
         assert isinstance(pilot.app.focused, Button)
         assert pilot.app.focused.id == "cancel"
         await pilot.press("enter")
-        await pilot.pause()
-        assert not isinstance(pilot.app.screen, PlanScreen)
+        await left(pilot)
         assert [name for name, _ in operations.asked if name == "carry_out"] == []
 
 
@@ -145,8 +161,7 @@ async def test_escape_leaves_a_plan_and_nothing_is_done() -> None:
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
         await pilot.press("escape")
-        await pilot.pause()
-        assert not isinstance(pilot.app.screen, PlanScreen)
+        await left(pilot)
         assert operations.asked[-1][0] == "propose"
 
 
@@ -155,14 +170,12 @@ async def test_a_move_that_is_agreed_to_runs_to_its_end() -> None:
     operations.go.set()
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
-        await pilot.press("tab", "enter")
-        await pilot.pause()
+        await agreed(pilot)
+        await until(pilot, lambda: "2 of 4 steps done" in text(pilot), "two steps are done")
         assert operations.asked[-1] == ("carry_out", MoveRequest(("n05",), "prefill"))
-        assert "2 of 4 steps done" in text(pilot)
         assert the_app(pilot).heading().mark == "move 2/4"
         operations.go_on.set()
-        await the_app(pilot).runs.ended()
-        await pilot.pause()
+        await ended(pilot)
         assert "● done in 4.0s  4 of 4 steps done" in text(pilot)
         assert the_app(pilot).heading().mark == ""
 
@@ -174,15 +187,15 @@ async def test_a_move_that_is_done_can_be_taken_back_by_another_plan() -> None:
     name = operations.deployment.slots[-1].node
     async with shown(operations) as pilot:
         the_app(pilot).begin_change("move", (name,))
+        await on_screen(pilot, ChoosePool)
         await pilot.press("enter")
-        await pilot.pause()
-        pilot.app.screen.query_one("#agree", Button).active_effect_duration = 0.0
-        await pilot.press("tab", "enter")
-        await the_app(pilot).runs.ended()
-        await pilot.pause()
+        screen = await on_screen(pilot, PlanScreen)
+        await until(pilot, lambda: screen.proposal, "the plan")
+        screen.query_one("#agree", Button).active_effect_duration = 0.0  # else a second enter is taken for a slip
+        await agreed(pilot)
+        await ended(pilot)
         await pilot.press("enter")  # the way back
-        await pilot.pause()
-        assert operations.asked[-1] == ("propose", MoveRequest((name,), "decode"))
+        await until(pilot, lambda: operations.asked[-1] == ("propose", MoveRequest((name,), "decode")), "its plan")
         assert pilot.app.focused is pilot.app.screen.query_one("#cancel")
 
 
@@ -190,9 +203,9 @@ async def test_a_terminal_that_is_closed_stops_the_run_in_order_first() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
-        await pilot.press("tab", "enter")
+        await agreed(pilot)
         the_app(pilot).hang_up()
-        await the_app(pilot).runs.ended()
+        await ended(pilot)
         await wait_until(lambda: pilot.app.return_value == 130, 5.0)
 
 
@@ -200,21 +213,19 @@ async def test_a_cancel_before_the_point_of_no_return_takes_all_back() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
-        await pilot.press("tab", "enter")
-        await pilot.pause()
+        await agreed(pilot)
         await pilot.press("x")
-        await pilot.pause()
-        question = pilot.app.screen
-        assert isinstance(question, AskStop)
+        question = await on_screen(pilot, AskStop)
         assert "nothing was moved yet" in question.meaning
         assert isinstance(pilot.app.focused, Button)
         assert pilot.app.focused.id == "wait"
         await pilot.press("enter")  # go on
-        await pilot.pause()
+        await on_screen(pilot, PlanScreen)
         assert the_app(pilot).runs.under_way
-        await pilot.press("x", "left", "enter")  # round to the last answer
-        await the_app(pilot).runs.ended()
-        await pilot.pause()
+        await pilot.press("x")
+        await on_screen(pilot, AskStop)
+        await pilot.press("left", "enter")  # round to the last answer
+        await ended(pilot)
         assert "stopped" in text(pilot)
         assert "cancelled by the operator" in text(pilot)
         assert the_app(pilot).runs.view is not None
@@ -224,21 +235,20 @@ async def test_a_run_goes_on_when_its_screen_is_left_and_leaving_pdctl_asks() ->
     operations = fleet()
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
-        await pilot.press("tab", "enter")
+        await agreed(pilot)
         await pilot.press("b")
-        await pilot.pause()
-        assert not isinstance(pilot.app.screen, PlanScreen)
+        await left(pilot)
         assert the_app(pilot).heading().mark == "move 0/4"
         await pilot.press("q")
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, AskStop)
+        await on_screen(pilot, AskStop)
         await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, AskStop), "the question is gone")
         await pilot.press("R")
-        await pilot.pause()
+        await on_screen(pilot, PlanScreen)
         assert "0 of 4 steps done" in text(pilot)
         operations.go.set()
         operations.go_on.set()
-        await the_app(pilot).runs.ended()
+        await ended(pilot)
 
 
 async def test_a_failure_keeps_its_hint_and_last_lines_on_the_screen() -> None:
@@ -247,9 +257,8 @@ async def test_a_failure_keeps_its_hint_and_last_lines_on_the_screen() -> None:
     operations.go_on.set()
     async with shown(operations) as pilot:
         await plan_of_move(pilot)
-        await pilot.press("tab", "enter")
-        await the_app(pilot).runs.ended()
-        await pilot.pause()
+        await agreed(pilot)
+        await ended(pilot)
         told = text(pilot)
         for words in ("out of memory", "hint: look at `pdctl logs`", "| HIP out of memory", "exit status 1"):
             assert words in told
@@ -278,13 +287,12 @@ async def test_a_protected_cluster_asks_for_its_name() -> None:
         await pilot.press(*"dem", "enter")
         assert agree.disabled
         await pilot.press("o", "enter")
-        await pilot.pause()
-        assert pilot.app.focused is agree  # and so it is not disabled any more
+        await until(pilot, lambda: pilot.app.focused is agree, "it can be agreed to")
         await pilot.press("enter")
         assert the_app(pilot).runs.under_way
         operations.go.set()
         operations.go_on.set()
-        await the_app(pilot).runs.ended()
+        await ended(pilot)
 
 
 async def test_a_read_only_session_refuses_in_words_and_in_the_screen() -> None:
@@ -305,19 +313,19 @@ async def test_a_plan_that_hangs_holds_up_no_key() -> None:
         await plan_of_move(pilot)
         assert "working out the plan" in text(pilot)
         await pilot.press("escape")
-        await pilot.pause()
-        assert not isinstance(pilot.app.screen, PlanScreen)
+        await left(pilot)
         await pilot.press("1")
-        assert pilot.app.current_mode == "pulse"
+        await until(pilot, lambda: pilot.app.current_mode == "pulse", "another view")
 
 
 async def test_a_drain_asks_why() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
         the_app(pilot).begin_change("drain", ("n05",))
-        await pilot.pause()
+        await on_screen(pilot, AskReason)
         await pilot.press(*"dimm", "enter")
-        await pilot.pause()
+        await on_screen(pilot, PlanScreen)
+        await until(pilot, lambda: operations.asked, "its plan")
         assert operations.asked[-1] == ("propose", DrainRequest(("n05",), reason="dimm"))
 
 

@@ -11,6 +11,7 @@ from pdctl.tui.actions import ACTIONS, Action, Danger, actions_on, twin
 from pdctl.tui.app import PdctlApp
 from pdctl.tui.commands import Command, parse_command
 from pdctl.tui.keys_text import keys_table
+from pdctl.tui.screens.activity import RunScreen
 from pdctl.tui.screens.base import ViewScreen
 from pdctl.tui.screens.node import NodeScreen
 from pdctl.tui.screens.plan import PlanScreen
@@ -21,6 +22,7 @@ SCREENS: dict[str, type[ViewScreen]] = {
     **{view.id: getattr(import_module(view.module), view.class_name) for view in VIEWS},
     "node": NodeScreen,
     "plan": PlanScreen,
+    "run": RunScreen,
 }
 
 
