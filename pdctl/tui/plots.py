@@ -59,7 +59,8 @@ def plot_lines(plot: Plot, history: History, room: Room) -> list[Inked]:
     upper = history.series(plot.key, count, step)
     lower = history.series(plot.down, count, step) if plot.down is not None else ()
     edge = top_of(upper, lower)
-    scale = (Span(f"{duration(count * step)}, to {plot.say(edge)}", Ink.DIM),)
+    known = any(value is not None for value in (*upper, *lower))
+    scale = (Span(f"{duration(count * step)}, to {plot.say(edge)}" if known else "nothing known yet", Ink.DIM),)
     title = (Span(clipped(plot.title, room.columns), Ink.DIM),)
     rows = max(0, room.rows - 1)
     below = rows // 2 if plot.down is not None else 0

@@ -40,6 +40,12 @@ def test_its_title_says_how_long_and_what_the_edge_is() -> None:
     assert plain(title).split() == ["requests", "2m00s,", "to", "1"]
 
 
+def test_a_chart_of_nothing_has_no_scale() -> None:
+    assert "nothing known yet" in plain(
+        plot_lines(Plot("x", ("pool", "x", "y"), say_amount), grown([1.0]), Room(60, 4))[0]
+    )
+
+
 def test_both_directions_are_drawn_on_one_scale() -> None:
     """2.4 GB/s of 5 upwards, 2.2 of 5 downwards."""
     lines = [plain(line) for line in plot_lines(TWO_WAYS, grown([1.0] * 10), Room(10, 9))]
