@@ -120,7 +120,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
         twin="pdctl logs -f {subject}",
         footer=True,
     ),
-    Action("level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity", "run"}),
+    Action(
+        "level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity", "run"}
+    ),
     Action(
         "filter",
         "Filter",

@@ -20,6 +20,7 @@ from pdctl.model.events import (
     StepProgress,
     StepSkipped,
     StepStarted,
+    Warned,
 )
 from pdctl.plan.steps import Plan
 from pdctl.text.duration import duration
@@ -86,6 +87,7 @@ class RunView:
     exit_code: int | None = None
     ending: str = ""
     _places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    _shown: frozenset[str] = field(default=frozenset(), compare=False, repr=False)  # steps that were agreed to
     _said: frozenset[str] | None = field(default=None, compare=False, repr=False)  # steps planned since the run began
 
     @property
@@ -122,9 +124,9 @@ class RunView:
 
 def begun(proposal: Proposal, now_s: float) -> RunView:
     """The view of a run that was just agreed to; its rows are what was shown, until the run says what it does."""
-    return _with_rows(
-        RunView(proposal.plan.command, no_return=proposal.no_return, began_s=now_s), planned_rows(proposal.plan)
-    )
+    shown = frozenset(step.id for step in proposal.plan.steps)
+    view = RunView(proposal.plan.command, no_return=proposal.no_return, began_s=now_s, _shown=shown)
+    return _with_rows(view, planned_rows(proposal.plan))
 
 
 def planned_rows(plan: Plan) -> tuple[StepRow, ...]:
@@ -186,7 +188,11 @@ def _settled(view: RunView) -> RunView:
     """All is planned: what was shown and is not said again will not be done."""
     if view._said is None:
         return view
-    said = view._said
+    said, shown = view._said, view._shown
+    new, gone = len(said - shown), len(shown - said)
+    if new or gone:
+        text = f"the cluster has changed since the plan was shown: {new} steps are new, {gone} fall away"
+        view = _noted(view, Warned(text))
     return _with_rows(replace(view, _said=None), (row for row in view.rows if row.id in said))
 
 

@@ -60,7 +60,9 @@ def test_what_was_agreed_to_is_shown_before_the_run_says_anything() -> None:
 def test_the_run_says_anew_what_it_does() -> None:
     extra = Step(Action.REGISTER, "b.main.0", "b", "")
     view = after(LeaseTaken("n1", 3), RunStarted("move", "x.yaml", 3), planned(extra), planned(STOP), planned(FENCE))
-    assert [row.id for row in reduce(view, started(FENCE), 110.0).rows] == [FENCE.id, STOP.id, extra.id]
+    view = reduce(view, started(FENCE), 110.0)
+    assert [row.id for row in view.rows] == [FENCE.id, STOP.id, extra.id]
+    assert "1 steps are new, 1 fall away" in view.notes[0]
 
 
 def test_a_run_that_has_nothing_to_do_any_more_shows_no_steps() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -18,6 +19,7 @@ from pdctl.tui.log_buffer import Entry, LogBuffer, matches, nearest
 from pdctl.tui.log_level import LogLevel
 from pdctl.tui.log_lines import Columns, Layout, columns_of, entry_line, lay_out
 from pdctl.tui.palette import Palette
+from pdctl.tui.spans import Ink
 from pdctl.tui.widgets.canvas import ink_styles, inked_strip
 
 Order = tuple[float, int]
@@ -55,7 +57,8 @@ class LogPanel(ScrollView, can_focus=True):
         self._times = False
         self._columns = Columns(times=False, tag=0)
         self._layout = Layout(0)
-        self.painted_lines = 0
+        self._styles: tuple[Palette, dict[Ink, Style]] | None = None
+        self.painted_lines = 0  # how often a line was drawn: what the budget test counts
 
     # --- lines
 
@@ -236,7 +239,9 @@ class LogPanel(ScrollView, can_focus=True):
         line = entry_line(
             entry, part, self._columns, width, wrap=self.wrap, found=self.searched, chosen=self._is_chosen(entry)
         )
-        return inked_strip(line, look, ink_styles(look), width)
+        if self._styles is None or self._styles[0] is not look:
+            self._styles = (look, ink_styles(look))
+        return inked_strip(line, look, self._styles[1], width)
 
     def _is_chosen(self, entry: Entry) -> bool:
         if self._cursor is None or self.following:
