@@ -21,11 +21,14 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
     wide = inner >= 20
     lines: list[Inked] = [
         _centred((Span("KV", Ink.TITLE),), room.columns),
-        _centred(_figure(link.rate), room.columns),
+        _centred(_figure(link.rate, inner), room.columns),
         _centred((Span(link.basis, Ink.DIM),), room.columns),
         _centred((Span("━" * (inner - 1) + "▶", of_level(link.level)),), room.columns),
         _centred((Span("hand-off p99" if wide else "hand-off", Ink.DIM),), room.columns),
-        _centred((*_figure(link.handoff), Span(f" by {link.handoff_by}" if wide else " p99", Ink.DIM)), room.columns),
+        _centred(
+            (*_figure(link.handoff, inner - 4), Span(f" by {link.handoff_by}" if wide else " p99", Ink.DIM)),
+            room.columns,
+        ),
         _centred(
             (Span(f"{glyph(link.level)} ", of_level(link.level)), Span(clipped(link.pairs, inner - 2))), room.columns
         ),
@@ -40,10 +43,12 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
     return tuple(lines[: room.rows]) or (EMPTY,)
 
 
-def _figure(figure: Shown) -> Inked:
+def _figure(figure: Shown, columns: int) -> Inked:
+    """Its bound alone where the interval does not fit."""
+    text = figure.text if len(figure.text) <= columns else figure.short
     if figure.age:
-        return (Span(figure.text, Ink.DIM), Span(f" {figure.age}", Ink.DIM))
-    return (Span(figure.text, of_level(figure.level)),)
+        return (Span(text, Ink.DIM), Span(f" {figure.age}", Ink.DIM))
+    return (Span(text, of_level(figure.level)),)
 
 
 def _centred(line: Inked, columns: int) -> Inked:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pdctl.model.figure import Basis, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import Snapshot
 from pdctl.tui.history import History
@@ -69,6 +70,16 @@ def test_many_requests_are_counted_in_shorter_words() -> None:
     many = replace(decode, load=replace(decode.load, running=exact(1234.0), waiting=exact(456.0), deferred=exact(78.0)))
     text = shown(replace(tick, pools={**tick.pools, "decode": many}))
     assert "1.23k run · 456 wait · 78 KV" in text
+
+
+def test_an_interval_of_bytes_that_does_not_fit_the_link_is_its_bound() -> None:
+    tick = snapshot(2, 3)
+    decode = tick.pools["decode"]
+    wide = Figure(1.2e9, 1.3e9, 0.0, Basis.DERIVED)
+    kv = {seconds: replace(moved, bytes_derived=wide) for seconds, moved in decode.kv.items()}
+    tick = replace(tick, pools={**tick.pools, "decode": replace(decode, kv=kv)})
+    assert "<~1.3GB/s" in shown(tick)
+    assert "~1.2G-1.3GB/s" in shown(tick, 158, 45)
 
 
 def test_the_names_of_values_stand_over_the_values() -> None:
