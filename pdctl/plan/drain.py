@@ -100,7 +100,7 @@ class _Draft:
                 self.steps.append(Step(Action.STOP, name, node, "", needs=needs))
             return
         self.steps.append(Step(Action.DRAIN, name, node, "", needs=needs))
-        if name in serving_pools(self.deployment, self.observed):
+        if _is_known(name, self.observed):
             self.changes.append(Change(ChangeKind.DRAIN, name, node, "leaves the router, and ends what it has in hand"))
         if self.asked.stop:
             self.changes.append(Change(ChangeKind.STOP, name, node, "once it is drained"))
@@ -187,7 +187,7 @@ def _says_the_same(hold: Hold, before: Hold) -> bool:
 
 
 def _is_known(name: str, observed: Observed) -> bool:
-    """Whether the router may know an instance that does not run."""
+    """Whether the router may know it, as far as the registrar or its list tells."""
     unit = observed.unit(ROUTER)
     if unit is None or unit.state not in _LIVES or observed.membership is None:
         return False

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pdctl.model.deployment import Deployment
-from pdctl.model.observed import Observed
+from pdctl.model.observed import MembershipSeen, Observed
 from pdctl.model.role import UnitKind
-from pdctl.model.unit import UnitState
+from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import Action, Plan, Step, step_id
 
 
@@ -61,8 +61,11 @@ def below_floor(dips: Iterable[PoolDip]) -> tuple[str, ...]:
 
 
 def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
-    """Who serves now, with the pool that it was launched for; a member whose registrar is not heard counts, too."""
-    members = observed.membership.members if observed.membership is not None else None
+    """Who serves now, with the pool that it was launched for; a member whose registrar is not heard counts, too.
+
+    Who was taken off the list does not, although the registrar's word may be a moment older than the list, nor who is
+    withheld because it does not answer.
+    """
     followers = {part.name for instance in deployment.instances for part in instance.parts[1:]}
     return {
         unit.labels.instance: unit.labels.pool
@@ -70,8 +73,18 @@ def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
         if unit.labels.kind is UnitKind.ENGINE
         and unit.state is UnitState.RUNNING
         and unit.labels.instance not in followers
-        and (members is None or unit.labels.instance in members)
+        and _may_be_chosen(unit, observed.membership)
     }
+
+
+def _may_be_chosen(unit: UnitStatus, membership: MembershipSeen | None) -> bool:
+    if membership is None:
+        return True
+    name, listed = unit.labels.instance, membership.listed
+    if listed is not None and listed.get(name) != unit.labels.generation:
+        return False
+    member = membership.members.get(name)
+    return member is not None and (member.registered or not membership.router_reachable)
 
 
 def most_out(plan: Plan, leaving: set[str], joining: set[str]) -> int:
