@@ -54,7 +54,7 @@ class History:
             if isinstance(figure, Figure):
                 kept = self._series.get(key)
                 if kept is None:
-                    kept = self._series[key] = array("d", [math.nan]) * self.span_s
+                    kept = self._series[key] = array("f", [math.nan]) * self.span_s
                 kept[slot] = figure.middle
         lapped = self.newest_s is not None and second // self.span_s != self.newest_s // self.span_s
         self.newest_s = second
