@@ -74,11 +74,11 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     endpoint = endpoint_of_running(ctx.observed.unit(step.subject))
     if endpoint is not None:
         ctx.at_fence[step.subject] = await in_flight(ctx, step.node, endpoint)
-    while ctx.clock.monotonic() - began < facts.evict_s:
+    while (left_s := began + facts.evict_s - ctx.clock.monotonic()) > 0:
         if not ctx.members.names and await _router_is_empty(ctx):
             break
         ctx.progress(step, "waiting for the router to forget it")
-        await ctx.clock.sleep(POLL_S)
+        await ctx.clock.sleep(min(POLL_S, left_s))
     return {"evicted_s": round(ctx.clock.monotonic() - began, 3)}
 
 
