@@ -57,7 +57,7 @@ _URGENCY: Final = (PairState.BROKEN, PairState.SUSPECT)
 
 def _worst(view: MatrixView) -> Cell:
     for state in _URGENCY:
-        for cell in view.cells.values():
+        for cell in view.cells.tried.values():
             if cell.pair.state is state:
                 return cell
     return view.slowest or next(iter(view.cells.values()))

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 from pdctl.model.figure import Figure
@@ -36,6 +37,28 @@ class Cell:
     text: str
 
 
+class Cells(Mapping[tuple[str, str], Cell]):
+    """Every pair by (prefill, decode). Few of thousands were tried, and fewer are seen: the rest is made on demand."""
+
+    def __init__(
+        self, prefills: tuple[str, ...], decodes: tuple[str, ...], tried: Mapping[tuple[str, str], Cell]
+    ) -> None:
+        self.tried = tried
+        self._prefills, self._decodes = dict.fromkeys(prefills), dict.fromkeys(decodes)
+
+    def __getitem__(self, key: tuple[str, str]) -> Cell:
+        prefill, decode = key
+        if prefill not in self._prefills or decode not in self._decodes:
+            raise KeyError(key)
+        return self.tried.get(key) or _cell(_untried(prefill, decode), None)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return product(self._prefills, self._decodes)
+
+    def __len__(self) -> int:
+        return len(self._prefills) * len(self._decodes)
+
+
 @dataclass(frozen=True, slots=True)
 class MatrixView:
     """Names in the order of the inventory; `cells` by (prefill, decode), every pair there. `middle_s`: the median of
@@ -43,7 +66,7 @@ class MatrixView:
 
     prefills: tuple[str, ...]
     decodes: tuple[str, ...]
-    cells: Mapping[tuple[str, str], Cell]
+    cells: Cells
     counts: Mapping[PairState, int]
     middle_s: float | None
     slowest: Cell | None
@@ -88,17 +111,14 @@ def matrix(snapshot: Snapshot, asked: Round | None = None) -> MatrixView:
     if asked is not None:
         known |= {(pair.prefill, pair.decode): pair for pair in asked.now(snapshot)}
     prefills, decodes = _names(snapshot, Role.PREFILL, known, 0), _names(snapshot, Role.DECODE, known, 1)
-    pairs = {
-        (prefill, decode): known.get((prefill, decode)) or _untried(prefill, decode)
-        for prefill in prefills
-        for decode in decodes
-    }
-    times = [pair.handoff_s.middle for pair in pairs.values() if isinstance(pair.handoff_s, Figure)]
+    times = [pair.handoff_s.middle for pair in known.values() if isinstance(pair.handoff_s, Figure)]
     middle_s = statistics.median(times) if times else None
-    cells = {key: _cell(pair, middle_s) for key, pair in pairs.items()}
-    timed = [cell for cell in cells.values() if isinstance(cell.pair.handoff_s, Figure)]
-    slowest = max(timed, key=_time, default=None)
-    return MatrixView(prefills, decodes, cells, Counter(pair.state for pair in pairs.values()), middle_s, slowest)
+    cells = Cells(prefills, decodes, {key: _cell(pair, middle_s) for key, pair in known.items()})
+    timed = [cell for cell in cells.tried.values() if isinstance(cell.pair.handoff_s, Figure)]
+    counts = Counter(pair.state for pair in known.values())
+    if untried := len(cells) - len(known):
+        counts[PairState.UNTRIED] += untried
+    return MatrixView(prefills, decodes, cells, counts, middle_s, max(timed, key=_time, default=None))
 
 
 def _names(snapshot: Snapshot, role: Role, known: Mapping[tuple[str, str], PairFigures], side: int) -> tuple[str, ...]:
@@ -163,7 +183,8 @@ def _state(view: MatrixView, pair: PairFigures) -> str:
 
 def _side(view: MatrixView, side: int, name: str) -> str:
     """How one instance does with all opposite ones: whether it, or the pair, is to blame."""
-    cells = [cell for key, cell in view.cells.items() if key[side] == name]
+    others = view.decodes if side == 0 else view.prefills
+    cells = [view.cells[(name, other) if side == 0 else (other, name)] for other in others]
     counts = Counter(cell.pair.state for cell in cells)
     said = [f"{counts[state]} {state.value}" for state in PairState if counts[state]]
     slowest = max(cells, key=_time)
