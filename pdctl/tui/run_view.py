@@ -191,7 +191,7 @@ def _settled(view: RunView) -> RunView:
     said, shown = view._said, view._shown
     new, gone = len(said - shown), len(shown - said)
     if new or gone:
-        text = f"the cluster has changed since the plan was shown: {new} steps are new, {gone} fall away"
+        text = f"the cluster has changed since the plan was shown: {new} new steps, {gone} fall away"
         view = _noted(view, Warned(text))
     return _with_rows(replace(view, _said=None), (row for row in view.rows if row.id in said))
 

@@ -57,7 +57,8 @@ async def test_what_cannot_be_read_anew_stays_with_its_age() -> None:
         screen.read()
         await until(pilot, lambda: screen.trouble, "it was tried again")
         assert len(screen.fleet.shown_rows) == 1
-        assert screen.chip() == "not read: mi300x-01: no route to host; what is shown is 42s old"
+        assert screen.notice_text() == "not read: mi300x-01: no route to host; what is shown is 42s old"
+        assert "▲ not read: mi300x-01" in screen.notice.render_line(0).text
 
 
 async def test_a_journal_that_hangs_or_breaks_holds_up_no_key() -> None:
@@ -80,7 +81,7 @@ async def test_a_lease_node_out_of_reach_is_said() -> None:
     async with shown(Broken()) as pilot:
         screen = await on_screen(pilot, ActivityScreen)
         await until(pilot, lambda: screen.trouble, "it was tried")
-        assert screen.chip() == "not read: n01: connection refused"
+        assert screen.notice_text() == "not read: n01: connection refused"
 
 
 def test_the_steps_of_a_run_fit_the_screen() -> None:

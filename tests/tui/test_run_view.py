@@ -62,7 +62,7 @@ def test_the_run_says_anew_what_it_does() -> None:
     view = after(LeaseTaken("n1", 3), RunStarted("move", "x.yaml", 3), planned(extra), planned(STOP), planned(FENCE))
     view = reduce(view, started(FENCE), 110.0)
     assert [row.id for row in view.rows] == [FENCE.id, STOP.id, extra.id]
-    assert "1 steps are new, 1 fall away" in view.notes[0]
+    assert "1 new steps, 1 fall away" in view.notes[0]
 
 
 def test_a_run_that_has_nothing_to_do_any_more_shows_no_steps() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from textual import work
 from textual.app import ComposeResult
+from textual.strip import Strip
 
 from pdctl.errors import PdctlError
 from pdctl.model.snapshot import Snapshot
@@ -14,10 +15,13 @@ from pdctl.text.duration import duration
 from pdctl.tui.activity_columns import activity_columns, run_lines
 from pdctl.tui.activity_view import Outcome, RunRecord, runs
 from pdctl.tui.fleet_table import FleetTable
+from pdctl.tui.palette import Palette
 from pdctl.tui.ports import Activity
 from pdctl.tui.screens.base import ViewScreen
 from pdctl.tui.screens.tabled import TabledScreen
-from pdctl.tui.widgets.canvas import Canvas
+from pdctl.tui.spans import Ink, Span, clipped
+from pdctl.tui.widgets.bars import Line
+from pdctl.tui.widgets.canvas import Canvas, ink_styles, inked_strip
 
 LINES: Final = 2000
 """Entries of the journal that are read."""
@@ -43,12 +47,15 @@ class ActivityScreen(TabledScreen):
             descending=True,
             id="runs",
         )
+        self.notice = Line(self._notice_strip, lambda: self.look)
+        self.notice.display = False
 
     @property
     def table(self) -> FleetTable[Any]:
         return self.fleet
 
     def body(self) -> ComposeResult:
+        yield self.notice
         yield self.fleet
 
     def plural(self) -> str:
@@ -62,7 +69,7 @@ class ActivityScreen(TabledScreen):
 
     def show(self, snapshot: Snapshot) -> None:
         """A snapshot says nothing of the journal, but time has passed."""
-        self.redraw()
+        self.notice.again()
 
     @work(exclusive=True, group="journal", exit_on_error=False, description="the cluster's journal")
     async def read(self) -> None:
@@ -94,6 +101,7 @@ class ActivityScreen(TabledScreen):
             self.journal = found
 
     def _show_runs(self) -> None:
+        self.notice.display = bool(self.trouble)
         now_s, entries = self.pdctl.wall(), self.journal.entries
         found = runs(entries, now_s=now_s)
         if found and found[0].outcome is Outcome.OPEN and self.pdctl.runs.under_way:  # it is this terminal's
@@ -102,13 +110,17 @@ class ActivityScreen(TabledScreen):
         self.redraw()
 
     def chip(self) -> str:
-        """How many, how old, and why not newer."""
-        if self.trouble:
-            age = f"; what is shown is {duration(self.pdctl.wall() - self._read_at)} old" if self._read_at else ""
-            return f"not read: {self.trouble}{age}"
-        if self._read_at is None:
-            return "reading the journal"
-        return super().chip()
+        """How many, or that it is being read for the first time."""
+        return "reading the journal" if self._read_at is None and not self.trouble else super().chip()
+
+    def notice_text(self) -> str:
+        """Why it could not be read anew, and how old is what is shown."""
+        age = f"; what is shown is {duration(self.pdctl.wall() - self._read_at)} old" if self._read_at else ""
+        return f"not read: {self.trouble}{age}"
+
+    def _notice_strip(self, look: Palette, width: int) -> Strip:
+        line = (Span(f" ▲ {clipped(self.notice_text(), width - 4)}", Ink.WARN),) if self.trouble else ()
+        return inked_strip(line, look, ink_styles(look), width)
 
     def on_fleet_table_chosen(self, message: FleetTable.Chosen) -> None:
         run = self.fleet.current

@@ -142,7 +142,14 @@ class LogsScreen(ViewScreen):
         rest = "  ".join(told)
         names, room = ", ".join(self.names), width - len(rest) - 4
         who = names if len(names) <= room else f"{len(self.names)} units"
-        return (Span(f" {who or 'no unit is chosen: i chooses'}  ", Ink.BOLD), Span(rest, Ink.DIM))
+        if not self.names:
+            nothing = f"there are no logs here: {self.pdctl.operations.read_only}" if not self._known() else ""
+            return (Span(f" {nothing or 'no unit is chosen: i chooses'}", Ink.DIM),)
+        return (Span(f" {who}  ", Ink.BOLD), Span(rest, Ink.DIM))
+
+    def _known(self) -> bool:
+        """Whether anything here has logs."""
+        return bool(all_names(self.pdctl.operations))
 
     def apply_filter(self, text: str) -> str:
         count = self.panel.search(text)
