@@ -152,7 +152,7 @@ async def tick_cost(view: str, ticks: Sequence[Snapshot], hz: float, seconds: fl
     """CPU and bytes of a view while the fleet ticks."""
     feed = Feed(ticks, 1.0 / hz)
     app = app_over(feed, view)
-    async with app.run_test(size=SIZE):
+    async with app.run_test(headless=False, size=SIZE):
         await asyncio.sleep(3.0)
         gc.collect()
         began, cpu_s, sent, written = time.monotonic(), time.process_time(), feed.sent, CountingDriver.written
@@ -172,7 +172,7 @@ async def tick_cost(view: str, ticks: Sequence[Snapshot], hz: float, seconds: fl
 async def draw_once() -> int:
     """In a process of its own: the first picture with figures in it, and this process's CPU until then."""
     app = app_over(Feed([snapshot(16, 48)], 1.0))
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(headless=False, size=SIZE) as pilot:
         while app.latest is None:  # noqa: ASYNC110 - the app is measured as it is
             await asyncio.sleep(0.01)
         painted = asyncio.Event()
@@ -180,7 +180,7 @@ async def draw_once() -> int:
         await painted.wait()
         await asyncio.sleep(0.05)  # the screen's 1/60 s timer paints
         used = os.times()
-        print(used.user + used.system, CountingDriver.written)
+        print(used.user + used.system, CountingDriver.written, file=sys.__stdout__)
         del pilot
     return 0
 
@@ -203,7 +203,7 @@ async def key_to_paint() -> bool:
     feed = Feed(fleet(KEY_NODES, 24), 0.5)
     app = app_over(feed, "nodes", FakeOperations(hang=asyncio.Event()))
     took: list[float] = []
-    async with app.run_test(size=SIZE):
+    async with app.run_test(headless=False, size=SIZE):
         await asyncio.sleep(2.0)
         app.simulate_key("enter")  # opens a node, which asks the nodes
         await asyncio.sleep(1.0)

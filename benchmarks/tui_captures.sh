@@ -25,8 +25,9 @@ until_shown() {
 }
 
 for size in 80x24 160x48; do
-    tmux -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo"
+    tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo"
     tmux -L "$socket" set -g status off
+    tmux -L "$socket" set -s escape-time 0
     until_shown "up: " 30
     shot starting
     until_shown "live" 60
@@ -62,7 +63,7 @@ for view in pulse nodes matrix; do
     "$pdctl" top --view "$view" --replay "$scratch/demo.rec" --size 120x36 --snapshot "$out/$view.svg"
 done
 size=80x24
-tmux -L "$socket" -f /dev/null new-session -d -s demo -x 80 -y 24 "$pdctl replay $scratch/demo.rec"
+tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x 80 -y 24 "$pdctl replay $scratch/demo.rec"
 tmux -L "$socket" set -g status off
 sleep 6; keys Space; sleep 1; shot replay
 keys q
