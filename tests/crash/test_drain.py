@@ -19,6 +19,7 @@ from pdctl.model.events import Event, StepDone, Warned
 from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.unit import UnitState
 from tests.crash import scenario, virtual_time
+from tests.crash.signals import asking_at
 from tests.crash.test_crash_points import KILLS, LOSSES
 from tests.crash.wire import Fault, Wire
 from tests.crash.world import UseCase, World
@@ -215,21 +216,6 @@ def test_overtaken_at_any_change(name: str) -> None:
         except AssertionError as error:
             failed.append(f"call {at}: {error}")
     assert not failed, "\n".join(failed)
-
-
-def asking_at(act: UseCase, number: int, seen: list[Event]) -> UseCase:
-    """The same command with one signal at its event of that number (-1: none)."""
-
-    async def asks(opened: Opened, session: Session) -> int:
-        def sink(event: Event) -> None:
-            seen.append(event)
-            if len(seen) - 1 == number:
-                session.interrupt.ask()
-            session.sink(event)
-
-        return await act(opened, Session(sink, session.interrupt, session.run))
-
-    return asks
 
 
 async def _cancelled(number: int) -> tuple[list[Event], bool]:
