@@ -158,7 +158,7 @@ class Checking:
 
 
 def summary(report: Report | None, rows: Sequence[HealthRow], checking: Checking, now_s: float) -> Inked:
-    """`5 nodes checked 2m05s ago: 4 of 5 slots may serve · 217 passed · 2 alerts`."""
+    """`HEALTH  4 of 5 slots may serve · 217 passed on 5 nodes, 2m05s ago · 2 alerts`."""
     alerts = sum(1 for row in rows if row.since_s is not None)
     line: tuple[Span, ...] = (Span("HEALTH ", Ink.TITLE),)
     for text, ink in _summary(report, checking, now_s):
@@ -180,7 +180,8 @@ def _summary(report: Report | None, checking: Checking, now_s: float) -> Iterato
     ink = Ink.GOOD if len(fit) == len(report.slots) else Ink.BAD if blocked else Ink.UNKNOWN
     yield f"{len(fit)} of {len(report.slots)} slots may serve", ink
     passed = sum(1 for finding in report.findings if finding.verdict is Verdict.PASS)
-    yield f"· {passed} checks passed on {len(report.nodes)} nodes {duration(now_s - checking.ended_s)} ago", Ink.DIM
+    age = duration(now_s - checking.ended_s)
+    yield f"· {passed} passed on {len(report.nodes)} nodes, {age} ago", Ink.DIM
 
 
 HEADING: Final = 10

@@ -29,9 +29,7 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
             (*_figure(link.handoff, inner - 4), Span(f" by {link.handoff_by}" if wide else " p99", Ink.DIM)),
             room.columns,
         ),
-        _centred(
-            (Span(f"{glyph(link.level)} ", of_level(link.level)), Span(clipped(link.pairs, inner - 2))), room.columns
-        ),
+        _centred((Span(f"{glyph(link.level)} ", of_level(link.level)), Span(_pairs(link, inner - 2))), room.columns),
     ]
     if wide:
         lines.insert(3, _centred((spark_span(history, link.key, inner, Ink.BASE),), room.columns))
@@ -41,6 +39,11 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
         drawn = plot_lines(plot, history, Room(inner, min(left, CHART_ROWS), room.ascii_only))
         lines += [EMPTY, *((Span(" "), *line) for line in drawn)]
     return tuple(lines[: room.rows]) or (EMPTY,)
+
+
+def _pairs(link: LinkView, columns: int) -> str:
+    """Where not all states fit, the worst."""
+    return link.pairs if len(link.pairs) <= columns else clipped(link.pairs.partition(",")[0], columns)
 
 
 def _figure(figure: Shown, columns: int) -> Inked:

@@ -14,7 +14,7 @@ from pdctl.model.snapshot import PairState
 from pdctl.text.figures import seconds
 from pdctl.tui.levels import glyph, of_pair
 from pdctl.tui.matrix_view import HEAT_EDGES, HEAT_SIGNS, UNTRIED_SIGN, Cell, MatrixView, short_names
-from pdctl.tui.spans import EMPTY, Ink, Inked, Span, clipped, cut, fit, of_heat, of_level, wrapped
+from pdctl.tui.spans import EMPTY, Ink, Inked, Span, clipped, cut, fit, of_heat, of_level, width, wrapped
 
 WORDS: Final = 10
 """Columns of a pair with its time: `▂ 91.2ms`."""
@@ -86,14 +86,19 @@ def _filled(lines: list[Inked], rows: int) -> tuple[Inked, ...]:
 
 
 def _summary(view: MatrixView, columns: int, status: str) -> Inked:
-    line: Inked = (Span("HAND-OFF ", Ink.TITLE), Span(f"{len(view.prefills)} x {len(view.decodes)} pairs", Ink.DIM))
-    for state in PairState:
+    """What is under way, how many pairs are in each state, what a hand-off takes: as much as fits, worst first."""
+    line: Inked = (Span("HAND-OFF ", Ink.TITLE), Span(f"{len(view.prefills)} x {len(view.decodes)}", Ink.DIM))
+    parts: list[Span] = [Span(f"  {status}", Ink.TITLE)] if status else []
+    for state in (PairState.BROKEN, PairState.SUSPECT, PairState.OK, PairState.UNTRIED):
         if view.counts.get(state):
             level = of_pair(state)
-            line = (*line, Span(f"  {glyph(level)} {view.counts[state]} {state.value}", of_level(level)))
+            parts.append(Span(f"  {glyph(level)} {view.counts[state]} {state.value}", of_level(level)))
     if view.slowest is not None and view.middle_s is not None:
-        line = (*line, Span(f"  median {seconds_of(view.middle_s)}, slowest {view.slowest.text}"))
-    return (*line, Span(f"  {status}", Ink.TITLE)) if status else line
+        parts.append(Span(f"  median {seconds_of(view.middle_s)}, slowest {view.slowest.text}"))
+    for part in parts:
+        if width((*line, part)) <= columns:
+            line = (*line, part)
+    return line
 
 
 def seconds_of(value_s: float) -> str:

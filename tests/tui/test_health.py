@@ -69,7 +69,7 @@ def test_what_passed_is_counted_and_listed_only_where_asked_for() -> None:
     assert any(row.word == "passed" for row in health_rows(None, REPORT, START_S, passed=True))
     line = plain(summary(REPORT, (), Checking(START_S), START_S + 125))
     assert "1 of 2 slots may serve" in line
-    assert "1 checks passed on 2 nodes 2m05s ago" in line
+    assert "1 passed on 2 nodes, 2m05s ago" in line
 
 
 @pytest.mark.parametrize(
