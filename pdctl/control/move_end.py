@@ -92,7 +92,7 @@ class MoveEnd:
         own = {shift.name, *(instance.name for instance in shift.leaving)}
         steps = [step.id for step in back.steps if step.subject in own]
         if steps:
-            return "put back" if all(undone.ends.get(name) is End.DONE for name in steps) else "unfinished"
+            return "put back" if all(undone.ends.get(name) is End.DONE for name in steps) else "not put back"
         if shift not in self.commits.done:
             return "untouched"
         registers = [step_id(Action.REGISTER, instance.name) for instance in shift.coming]
@@ -148,6 +148,7 @@ class MoveEnd:
 _SAID = {
     "moved": "moved",
     "put back": "put back: as before, inventory and all",
+    "not put back": "could not be put back: it is out of service, and `pdctl up` does what the inventory says",
     "untouched": "not touched",
     "unfinished": "not finished, the inventory says the new pool: `pdctl up` finishes it, `pdctl move` takes it back",
 }

@@ -179,8 +179,8 @@ class SlotHeld(Event):
 class Moved(Event):
     """What became of the move of one slot (or group). Pools are "" for a spare.
 
-    `outcome`: "moved"; "put back" (cancelled or failed in time, nothing changed); "untouched" (never begun);
-    "unfinished" (the inventory says the new pool, the slot does not serve in it yet).
+    `outcome`: "moved"; "put back" (cancelled or failed in time, nothing changed); "not put back" (that failed);
+    "untouched" (never begun); "unfinished" (the inventory says the new pool, the slot does not serve in it yet).
     `in_flight_at_fence`: requests that its instances had in hand when they left the router; None: not read. `cut`:
     those that were still there when the drain's deadline passed. `phases`: seconds by what was done, the longest where
     the slot holds several instances. Generations by instance name, before and after.

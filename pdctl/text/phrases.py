@@ -93,7 +93,7 @@ def _plain_parts(event: Event, verbose: bool) -> tuple[str, str]:
         case CheckEnded():
             return "checked", _checked(event)
         case Moved():
-            return event.outcome.partition(" ")[0], _moved(event)
+            return "moved" if event.outcome == "moved" else "move", _moved(event)
         case RunEnded():
             return "end", _end(event)
         case _:

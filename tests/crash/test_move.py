@@ -13,7 +13,7 @@ from pdctl.control.move import move
 from pdctl.control.opened import Opened
 from pdctl.control.request import MoveRequest
 from pdctl.inventory.edit import set_pool
-from pdctl.model.events import Event, Moved
+from pdctl.model.events import Event, Moved, RunEnded
 from pdctl.model.unit import ExitEvidence
 from tests.crash import scenario, virtual_time
 from tests.crash.edits import Census, Edited, census
@@ -280,3 +280,35 @@ def test_overtaken_at_any_change() -> None:
             except AssertionError as error:
                 failed.append(f"call {at} ({what}): {error}")
     assert not failed, "\n".join(failed)
+
+
+def test_a_rollback_that_fails_itself_is_said_so_and_up_mends_it() -> None:
+    async def story(fault: Fault) -> None:
+        async with World.alive() as world:
+            command = await prepared(world, FIRST)
+            wire = Wire()
+            seen: list[Event] = []
+
+            async def cancelled(opened: Opened, session: Session) -> int:
+                def sink(event: Event) -> None:
+                    if event.event == "step_started" and getattr(event, "action", "") == "drain":
+                        session.interrupt.ask()
+                    if event.event == "step_started" and getattr(event, "action", "") == "put back":
+                        wire.at, wire.fault = len(wire.calls), fault
+                    seen.append(event)
+
+                return await command(opened, Session(sink, session.interrupt, session.run))
+
+            result = await world.command(cancelled, wire)
+            assert result.code == 130
+            (moved,) = [event for event in seen if isinstance(event, Moved)]
+            (ended,) = [event for event in seen if isinstance(event, RunEnded)]
+            assert moved.outcome == "not put back"
+            assert "could not be put back" in ended.text
+            assert world.inventory.text == INVENTORY
+            assert (await world.command(scenario.bring_up)).code == 0
+            scenario.assert_serves(world)
+            scenario.assert_nothing_wrong(world)
+
+    virtual_time.run(story(Fault.REQUEST_LOST))
+    virtual_time.run(story(Fault.REPLY_LOST))
