@@ -105,6 +105,7 @@ class Canaries:
             self.question,
             proof.text,
             text_only=proof.verdict.text_only,
+            ranks=ranks,
         )
         self.book.take(result)
         return result

@@ -38,8 +38,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """One canary: how long both legs took, why it failed ("" where it did not; `text_only`: for its text alone), and
-    decode's text for `question`."""
+    """One canary: how long both legs took, why it failed ("" where it did not; `text_only`: for its text alone),
+    decode's text for `question`, and the DP ranks that it went to."""
 
     prefill: End
     decode: End
@@ -49,6 +49,7 @@ class PairResult:
     question: str = ""
     text: str = ""
     text_only: bool = False
+    ranks: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,38 @@ class Blame:
 
 
 @dataclass(slots=True)
+class _Streak:
+    """Failures running between two DP ranks. `hard`: those that were more than odd text."""
+
+    last: PairResult
+    since_s: float
+    running: int = 0
+    hard: int = 0
+
+
+@dataclass(slots=True)
 class _Kept:
     last: PairResult
-    running: int = 0  # failures running
-    hard: int = 0  # of these, those that were more than odd text
-    failing_s: float = 0.0  # when the first of them was
     failures: int = 0
     tried: int = 0
+    rotated: int = 0  # canaries that went to the ranks whose turn it was
+    streaks: dict[tuple[int, int], _Streak] = field(default_factory=dict)
+
+    @property
+    def doubtful(self) -> _Streak | None:
+        """Ranks that failed once, or the like: the next canary confirms or clears them."""
+        return next((streak for streak in self.streaks.values() if streak.running < BROKEN_AFTER), None)
+
+    @property
+    def worst(self) -> _Streak | None:
+        """The longest streak of failures."""
+        return max(self.streaks.values(), key=lambda streak: streak.running, default=None)
+
+    @property
+    def hard(self) -> _Streak | None:
+        """The longest one that is more than odd text, if it is long enough."""
+        long = [streak for streak in self.streaks.values() if streak.hard >= BROKEN_AFTER]
+        return max(long, key=lambda streak: streak.hard, default=None)
 
 
 @dataclass(slots=True)
@@ -78,15 +104,18 @@ class PairBook:
     def take(self, result: PairResult) -> None:
         """One more result."""
         kept = self._kept.setdefault((result.prefill, result.decode), _Kept(result))
+        if result.ranks == _in_turn(kept, result.prefill, result.decode):
+            kept.rotated += 1
         kept.last = result
         kept.tried += 1
-        if result.fault:
-            kept.failing_s = kept.failing_s if kept.running else result.at_s
-            kept.running += 1
-            kept.hard += not result.text_only
-            kept.failures += 1
-        else:
-            kept.running = kept.hard = 0
+        if not result.fault:
+            kept.streaks.pop(result.ranks, None)
+            return
+        streak = kept.streaks.setdefault(result.ranks, _Streak(result, result.at_s))
+        streak.last = result
+        streak.running += 1
+        streak.hard += not result.text_only
+        kept.failures += 1
 
     def forget(self, ends: Iterable[End]) -> None:
         """Drop what is bound to launches that are not among `ends` any more."""
@@ -100,15 +129,21 @@ class PairBook:
             kept = self._kept.get(pair)
             if kept is None:
                 return (0, 0.0)
-            return (1 if 0 < kept.running < BROKEN_AFTER else 2, kept.last.at_s)
+            return (1 if kept.doubtful is not None else 2, kept.last.at_s)
 
         return min(_interleaved(prefills, decodes), key=order, default=None)
 
     def ranks(self, pair: tuple[End, End]) -> tuple[int, int]:
-        """The DP ranks whose turn it is in this pair."""
+        """The DP ranks to try next in this pair: those in doubt at once; else they take turns, and every other time it
+        is those that are broken, as a pair works again when they do and not when others do."""
         kept = self._kept.get(pair)
-        tried = kept.tried if kept is not None else 0
-        return (tried % pair[0].ranks, tried // pair[0].ranks % pair[1].ranks)
+        if kept is None:
+            return (0, 0)
+        if kept.doubtful is not None:
+            return kept.doubtful.last.ranks
+        if kept.streaks and kept.tried % 2:
+            return min(kept.streaks.values(), key=lambda streak: streak.last.at_s).last.ranks
+        return _in_turn(kept, *pair)
 
     def figures(self, prefills: Sequence[End], decodes: Sequence[End], now_s: float) -> tuple[PairFigures, ...]:
         """Every pair of these launches, row by row."""
@@ -121,23 +156,23 @@ class PairBook:
         pairs that share an end with a broken one were not tried since it began to fail. Text alone breaks no pair here.
         """
         pairs = {pair: kept for pair in product(prefills, decodes) if (kept := self._kept.get(pair)) is not None}
-        broken = [pair for pair, kept in pairs.items() if kept.hard >= BROKEN_AFTER]
+        broken = {pair: streak for pair, kept in pairs.items() if (streak := kept.hard) is not None}
         if not broken:
             return None
-        since_s = min(pairs[pair].failing_s for pair in broken)
+        since_s = min(streak.since_s for streak in broken.values())
         suspects = {end for pair in broken for end in pair}
         for pair in product(prefills, decodes):
             kept = pairs.get(pair)
             if suspects.isdisjoint(pair):
                 continue
-            if kept is None or kept.last.at_s < since_s or 0 < kept.running < BROKEN_AFTER:
+            if kept is None or kept.last.at_s < since_s or kept.doubtful is not None:
                 return None
-        end = _common(broken, len(prefills), len(decodes))
+        end = _common(tuple(broken), len(prefills), len(decodes))
         if end is None:
             return None
         first, *more = [pair for pair in broken if end in pair]
         others = f" and {len(more)} more" if more else ""
-        return Blame(end, f"{first[0].name} -> {first[1].name}{others} ({pairs[first].last.fault})")
+        return Blame(end, f"{first[0].name} -> {first[1].name}{others} ({broken[first].last.fault})")
 
     def _figures(self, pair: tuple[End, End], odd: dict[tuple[End, End], str], now_s: float) -> PairFigures:
         prefill, decode = pair
@@ -148,9 +183,9 @@ class PairBook:
         age_s = now_s - kept.last.at_s
         state, why = PairState.OK, ""
         took: Figure | Unknown = Figure.exact(kept.last.took_s, age_s, Basis.CANARY, "a tiny request, both legs")
-        if kept.running:
-            state = PairState.BROKEN if kept.running >= BROKEN_AFTER else PairState.SUSPECT
-            why, took = kept.last.fault, Unknown("its last canary failed")
+        if (worst := kept.worst) is not None:
+            state = PairState.BROKEN if worst.running >= BROKEN_AFTER else PairState.SUSPECT
+            why, took = worst.last.fault + _where(worst.last), Unknown("its last canary failed")
         elif pair in odd:
             state, why = PairState.SUSPECT, odd[pair]
         return PairFigures(prefill.name, decode.name, state, took, kept.failures, kept.tried, why)
@@ -180,6 +215,17 @@ def gap_s(requests_per_s: float | None, share: float = LOAD_SHARE) -> float:
     if requests_per_s is None or requests_per_s < IDLE_BELOW:
         return IDLE_GAP_S
     return 1.0 / (share * requests_per_s)
+
+
+def _in_turn(kept: _Kept, prefill: End, decode: End) -> tuple[int, int]:
+    return (kept.rotated % prefill.ranks, kept.rotated // prefill.ranks % decode.ranks)
+
+
+def _where(result: PairResult) -> str:
+    """Between which DP ranks, where there are several."""
+    if result.prefill.ranks == result.decode.ranks == 1:
+        return ""
+    return f" (DP ranks {result.ranks[0]} -> {result.ranks[1]})"
 
 
 def _common(broken: Sequence[tuple[End, End]], prefills: int, decodes: int) -> End | None:

@@ -65,7 +65,7 @@ def test_one_broken_pair_of_sixteen_is_found_in_one_round_and_named_broken_when_
     assert book.turn(PREFILLS, DECODES) == (PREFILLS[2], DECODES[1]), "it is tried again at once"
     book.take(PairResult(PREFILLS[2], DECODES[1], 2.0, 0.1, "decode answered 500"))
     assert one(book, "p2", "d1").state is PairState.BROKEN
-    assert one(book, "p2", "d1").why == "decode answered 500"
+    assert one(book, "p2", "d1").why == "decode answered 500 (DP ranks 0 -> 0)"
 
 
 def test_a_pair_that_works_again_is_no_longer_broken() -> None:
@@ -130,8 +130,32 @@ def test_dp_ranks_take_turns() -> None:
     seen = []
     for _ in range(6):
         seen.append(book.ranks(pair))
-        book.take(PairResult(*pair, 1.0, 0.1))
+        book.take(PairResult(*pair, 1.0, 0.1, ranks=seen[-1]))
     assert sorted(seen) == [(first, second) for first in range(2) for second in range(3)]
+
+
+def test_a_fault_between_two_dp_ranks_is_confirmed_and_stays_until_those_two_work_again() -> None:
+    """Others of the pair work all the while: their successes say nothing of it."""
+    book = PairBook()
+    prefill, decode = End("p", 1, "s", ranks=4), End("d", 1, "s", ranks=4)
+
+    def tell(count: int, broken: tuple[int, int] | None, at_s: float) -> list[PairState]:
+        states = []
+        for number in range(count):
+            ranks = book.ranks((prefill, decode))
+            fault = "decode answered 500" if ranks == broken else ""
+            book.take(PairResult(prefill, decode, at_s + number, 0.1, fault, ranks=ranks))
+            states.append(book.figures([prefill], [decode], at_s + number)[0].state)
+        return states
+
+    found = tell(40, (2, 3), 0.0)
+    first = found.index(PairState.SUSPECT)
+    assert found[first + 1] is PairState.BROKEN, "it is tried again at once"
+    assert set(found[first + 1 :]) == {PairState.BROKEN}
+    (figures,) = book.figures([prefill], [decode], 40.0)
+    assert figures.why == "decode answered 500 (DP ranks 2 -> 3)"
+    assert figures.failures < 20, "the other ranks have their turns too"
+    assert PairState.OK in tell(3, None, 40.0)
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0, 10.0, 500.0])
