@@ -71,20 +71,17 @@ class Command:
 @st.composite
 def commands(draw: st.DrawFn) -> Command:
     slot = draw(st.sampled_from(SLOTS))
-    name, act = draw(
-        st.sampled_from(
-            [
-                ("up", scenario.bring_up),
-                (f"drain {slot}", partial(take_out, slot, False)),
-                (f"drain --stop {slot}", partial(take_out, slot, True)),
-                (f"undrain {slot}", partial(bring_back, (slot,))),
-                (f"restart {slot}", partial(relaunch, slot)),
-                ("restart of all", scenario.relaunch),
-            ]
-        )
-    )
+    acts: dict[str, UseCase] = {
+        "up": scenario.bring_up,
+        f"drain {slot}": partial(take_out, slot, False),
+        f"drain --stop {slot}": partial(take_out, slot, True),
+        f"undrain {slot}": partial(bring_back, (slot,)),
+        f"restart {slot}": partial(relaunch, slot),
+        "restart of all": scenario.relaunch,
+    }
+    name = draw(st.sampled_from(sorted(acts)))
     signal_at = draw(st.one_of(st.just(-1), st.integers(0, 40)))
-    return Command(name, act, draw(st.sampled_from(FAULTS)), draw(st.integers(0, 45)), signal_at)
+    return Command(name, acts[name], draw(st.sampled_from(FAULTS)), draw(st.integers(0, 45)), signal_at)
 
 
 @dataclass
