@@ -13,12 +13,12 @@ from pdctl.control.move import move
 from pdctl.control.opened import Opened
 from pdctl.control.request import MoveRequest
 from pdctl.inventory.edit import set_pool
-from pdctl.model.events import Event, Moved, RunEnded
+from pdctl.model.events import Event, Moved, RunEnded, Warned
 from pdctl.model.unit import ExitEvidence
 from tests.crash import scenario, virtual_time
 from tests.crash.edits import Census, Edited, census
+from tests.crash.signals import asking_at
 from tests.crash.test_crash_points import KILLS, LOSSES
-from tests.crash.test_drain import asking_at
 from tests.crash.wire import Fault, Wire
 from tests.crash.world import INVENTORY, PARSED, UseCase, World
 
@@ -312,3 +312,22 @@ def test_a_rollback_that_fails_itself_is_said_so_and_up_mends_it() -> None:
 
     virtual_time.run(story(Fault.REQUEST_LOST))
     virtual_time.run(story(Fault.REPLY_LOST))
+
+
+def test_a_move_that_was_cut_off_after_its_commit_is_not_called_done() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            command = await prepared(world, FIRST)
+            wire = Wire()
+            await world.command(command, wire)
+        writes = [at for at, call in enumerate(wire.calls) if call.what == "write the inventory"]
+        async with World.alive() as world:
+            command = await prepared(world, FIRST)
+            assert (await world.command(command, Wire(writes[0], Fault.KILLED_AFTER))).code is None
+            seen: list[Event] = []
+            again = await world.command(asking_at(command, -1, seen))
+            assert (again.code, again.mutations) == (0, [])
+            warned = [event.text for event in seen if isinstance(event, Warned)]
+            assert any("n2.main.0 is in decode already and does not serve there" in text for text in warned)
+
+    virtual_time.run(story())
