@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-bringup bench-fanout
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-bringup bench-fanout moves-soak bench-moves
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,12 @@ bench-check: setup  ## as root: `pdctl check` on 64 hosts of the lab: what it ad
 
 bench-bringup: setup  ## what pdctl adds to the start of 1, 5 and 32 engines
 	$(BIN)/python benchmarks/bringup.py
+
+moves-soak: setup  ## 100 moves under load, READ and WRITE, none of 5,000 requests lost: half an hour
+	$(BIN)/python benchmarks/moves_soak.py --moves 100 --out docs/moves-soak.txt
+
+bench-moves: setup  ## how long a move takes, and how much of that is pdctl
+	$(BIN)/python benchmarks/moves.py --moves 6
 
 bench-fanout: setup  ## `pdctl exec` against ansible, pyinfra and pdsh on 16, 64 and 256 SSH servers
 	benchmarks/install_fanout_tools.sh .venv-fanout

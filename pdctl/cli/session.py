@@ -85,7 +85,8 @@ def change(
     try:
         return asyncio.run(body())
     except asyncio.CancelledError:
-        raise Interrupted("stopped at once", hint=f"run `pdctl {command}` again to go on from what is there") from None
+        again = "`pdctl up`" if command == "move" else f"`pdctl {command}` again"
+        raise Interrupted("stopped at once", hint=f"run {again} to go on from what is there") from None
 
 
 def while_read(view: Renderer, interrupt: Interrupt) -> Sink:

@@ -35,6 +35,7 @@ from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.events import Event
 from pdctl.model.observed import Observed, Trouble
+from pdctl.plan.floors import serving_pools
 from pdctl.plan.move import plan_move, point_of_no_return
 from pdctl.plan.steps import Action, Plan
 
@@ -131,8 +132,13 @@ def _plan(
 ) -> Plan:
     _refuse_mixing(found, applied)
     made = plan_move(found.after, found.shifts, observed, at_once=request.at_once, force=request.force, refused=refused)
+    serving = serving_pools(found.after, observed)
+    idle = [each.name for each in found.there if serving.get(each.name) != each.pool]
+    half = (f"{', '.join(idle)} is in {request.to} already and does not serve there: `pdctl up` sees to it",)
     pending = applied is not None and not applied.trouble and applied.digest != found.inventory.digest
-    return refuse_fences(found.after, replace(made, warnings=(*made.warnings, *((PENDING,) if pending else ()))))
+    return refuse_fences(
+        found.after, replace(made, warnings=(*made.warnings, *(half if idle else ()), *((PENDING,) if pending else ())))
+    )
 
 
 def _refuse_mixing(found: Edited, applied: Applied | None) -> None:

@@ -12,7 +12,7 @@ from pdctl.inventory.edit import loc_of, set_pool, set_scalar
 from pdctl.inventory.load import Inventory, parse
 from pdctl.inventory.place import place
 from pdctl.inventory.select import select
-from pdctl.model.deployment import Deployment, Slot
+from pdctl.model.deployment import Deployment, Instance, Slot
 from pdctl.plan.drain import not_whole
 from pdctl.plan.held import slots_of
 from pdctl.plan.shift import Shift, shifts_between
@@ -23,12 +23,14 @@ SPARE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The deployment before and after a move, and what changes between them."""
+    """The deployment before and after a move, and what changes between them. `there`: instances of selected slots that
+    are in the pool already."""
 
     inventory: Inventory
     before: Deployment
     after: Deployment
     shifts: tuple[Shift, ...]
+    there: tuple[Instance, ...] = ()
 
 
 def edited(inventory: Inventory, before: Deployment, request: MoveRequest) -> Edited:
@@ -57,7 +59,8 @@ def edited(inventory: Inventory, before: Deployment, request: MoveRequest) -> Ed
             problems=error.problems,
             hint=error.hint,
         ) from None
-    return Edited(inventory, before, after, shifts_between(before, after))
+    there = tuple(each for each in chosen.instances if each.pool == pool)
+    return Edited(inventory, before, after, shifts_between(before, after), there)
 
 
 def with_pools(text: str, slots: Iterable[Slot], pool: str | None) -> str:

@@ -301,7 +301,10 @@ def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:
 
 def _ending(command: str, plan: Plan, tally: Tally, interrupt: Interrupt) -> str:
     if interrupt.asked.is_set():
-        return f"{interrupt.reason}; nothing is lost: run `pdctl {command}` again to go on"
+        again = (
+            "`pdctl up`" if command == "move" else f"`pdctl {command}` again"
+        )  # what is half moved is in the inventory
+        return f"{interrupt.reason}; nothing is lost: run {again} to go on"
     if plan.converged:
         return "nothing to do"
     failed = tally.count(End.FAILED)
