@@ -5,7 +5,7 @@ from __future__ import annotations
 from pdctl.model.deployment import Deployment, Instance
 from pdctl.model.observed import MembershipSeen, Observed, Trouble
 from pdctl.model.role import Role
-from pdctl.model.snapshot import Vital
+from pdctl.model.snapshot import NOT_RUNNING, Vital
 from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.held import hold_on, whose
 from pdctl.plan.steps import ROUTER
@@ -83,7 +83,7 @@ def take_router(sight: RouterSight, deployment: Deployment, observed: Observed, 
     elif trouble is not None:
         sight.vital, sight.why = Vital.UNKNOWN, f"{node}: {trouble.cause}"
     else:
-        sight.vital, sight.why = Vital.DOWN, "not running"
+        sight.vital, sight.why = Vital.DOWN, NOT_RUNNING
     take_membership(sight, observed.membership, now_s)
 
 
@@ -135,7 +135,7 @@ def _vital(instance: Instance, unit: UnitStatus | None, observed: Observed) -> t
     if trouble is not None:
         return Vital.UNKNOWN, f"{instance.leader.node}: {trouble.cause}"
     if unit is None:
-        return Vital.DOWN, "not running"
+        return Vital.DOWN, NOT_RUNNING
     vital = _VITALS[unit.state]
     if vital is Vital.DOWN:
         return vital, unit.exit.cause if unit.exit else unit.state.value

@@ -40,6 +40,10 @@ class Vital(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOT_RUNNING: Final = "not running"
+"""Why an engine or the router is down that has no unit: it was stopped, or never started, or its node was booted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What is in hand now. `deferred` waits for remote KV; `kv_usage` is the fullest rank's, 0..1."""

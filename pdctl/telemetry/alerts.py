@@ -12,7 +12,17 @@ from typing import Final
 
 from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
-from pdctl.model.snapshot import WINDOWS_S, Alert, AlertLevel, PairState, PoolFigures, Snapshot, Vital
+from pdctl.model.snapshot import (
+    NOT_RUNNING,
+    WINDOWS_S,
+    Alert,
+    AlertLevel,
+    PairState,
+    PoolFigures,
+    Snapshot,
+    Source,
+    Vital,
+)
 from pdctl.telemetry.conditions import Condition
 from pdctl.telemetry.flapping import FlapBook
 from pdctl.telemetry.router import MEMBERS_OLD_S
@@ -123,7 +133,15 @@ def _alert(standing: _Standing) -> Alert:
 
 
 def _engines(snapshot: Snapshot) -> Iterator[Condition]:
-    """Hung, dead, silent, and members that are none of it but get no traffic."""
+    """Hung, dead and silent ones; what befell all of them is one alert."""
+    if _nothing_runs(snapshot):
+        cause = "nothing of it runs: it was taken down, or all nodes were booted"
+        yield Condition("cluster:down", AlertLevel.PAGE, snapshot.cluster, cause, "`pdctl up` brings it up")
+        return
+    unread = _unread(snapshot)
+    if unread:
+        hint = "is Prometheus up, and has it the targets of now? `pdctl export prometheus DIR --targets-only`"
+        yield Condition("silent:prometheus", AlertLevel.WARN, "prometheus", unread, hint)
     for instance in snapshot.instances.values():
         name = instance.name
         if instance.held and instance.vital is not Vital.HUNG:
@@ -137,12 +155,28 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
                 yield Condition(f"down:{name}", AlertLevel.PAGE, name, f"not running: {instance.why}", hint)
             case Vital.STALE | Vital.UNKNOWN:
                 node = snapshot.nodes.get(instance.node)
-                if node is not None and node.reachable is False:
-                    continue  # one alert of the node says it for all of its engines
+                if unread or (node is not None and node.reachable is False):
+                    continue  # one alert says it for all engines, or for all of the node's
                 hint = f"`pdctl status`; `pdctl logs {name}`"
                 yield Condition(f"silent:{name}", AlertLevel.WARN, name, instance.why, hint)
             case _:
                 pass
+
+
+def _nothing_runs(snapshot: Snapshot) -> bool:
+    """Whether neither the router nor any engine has a unit; one that died left one."""
+    engines = [instance for instance in snapshot.instances.values() if not instance.held]
+    absent = all(instance.vital is Vital.DOWN and instance.why == NOT_RUNNING for instance in engines)
+    return bool(engines) and absent and snapshot.router.vital is Vital.DOWN and snapshot.router.why == NOT_RUNNING
+
+
+def _unread(snapshot: Snapshot) -> str:
+    """Why no engine's figures are known, where they come from a Prometheus that is silent; "" where some are."""
+    engines = [instance for instance in snapshot.instances.values() if instance.vital is not Vital.DOWN]
+    if snapshot.source is not Source.PROMETHEUS or len(engines) < 2:
+        return ""
+    silent = all(instance.vital in (Vital.STALE, Vital.UNKNOWN) for instance in engines)
+    return f"no engine's figures are there: {engines[0].why}" if silent else ""
 
 
 def _nodes(snapshot: Snapshot) -> Iterator[Condition]:
@@ -158,7 +192,7 @@ def _nodes(snapshot: Snapshot) -> Iterator[Condition]:
 
 def _router(snapshot: Snapshot) -> Iterator[Condition]:
     router = snapshot.router
-    if router.vital is Vital.DOWN:
+    if router.vital is Vital.DOWN and not _nothing_runs(snapshot):
         cause = f"the router does not run: {router.why}"
         yield Condition("router:down", AlertLevel.PAGE, "router", cause, "`pdctl logs router`, then `pdctl up`")
     if router.vital is Vital.STALE:

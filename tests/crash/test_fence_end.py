@@ -255,7 +255,7 @@ def test_paused_canaries_are_silent_and_say_so_until_they_are_resumed(monkeypatc
         sky.canaries.resume()
         await for_a_while(going)
         assert len(sky.http.tried) > 5
-        assert going.notes == ()
+        assert not going.notes
 
     under(lambda prefill, decode: "", story)
 

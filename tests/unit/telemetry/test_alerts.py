@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pdctl.model.figure import Figure
-from pdctl.model.snapshot import Alert, AlertLevel, PairFigures, PairState, Snapshot, Vital
+from pdctl.model.snapshot import (
+    NOT_RUNNING,
+    Alert,
+    AlertLevel,
+    PairFigures,
+    PairState,
+    Snapshot,
+    Source,
+    Vital,
+)
 from pdctl.telemetry.alerts import AlertBook, Change
 from pdctl.telemetry.bottleneck import bottleneck
 from tests.unit.telemetry.scrapes import counter
@@ -181,6 +190,33 @@ def test_the_last_token_of_each_prompt_is_decodes_own_and_a_whole_prompt_is_not(
     """MoRI-IO in READ asks for all tokens but the last (vLLM 0.33): that is no KV that did not come."""
     for tokens, wanted in ((1.0, False), (100.0, True)):
         assert ("recompute:decode" in ids(AlertBook(0.0).take(computed_at_decode(tokens))[0])) is wanted
+
+
+def test_a_cluster_that_was_taken_down_is_one_alert_and_an_engine_that_died_is_its_own() -> None:
+    for last, wanted in ((NOT_RUNNING, ["cluster:down"]), ("SIGKILL", ["down:n1.main.0", "down:n2.main.0"])):
+        snapshot = served()
+        instances = {
+            name: replace(instance, vital=Vital.DOWN, why=last if name == "n3.main.0" else NOT_RUNNING)
+            for name, instance in snapshot.instances.items()
+        }
+        router = replace(snapshot.router, vital=Vital.DOWN, why=NOT_RUNNING)
+        found = ids(AlertBook(0.0).take(replace(snapshot, instances=instances, router=router))[0])
+        assert found[: len(wanted)] == wanted
+        assert ("router:down" in found) is (len(found) > 1)
+
+
+def test_a_prometheus_that_is_gone_is_one_alert_and_not_one_of_every_engine() -> None:
+    why = "no answer for 9 s: http://prom.example: connection refused"
+    for vital, source, wanted in (
+        (Vital.STALE, Source.PROMETHEUS, ["silent:prometheus"]),
+        (Vital.STALE, Source.LIVE, ["silent:n1.main.0", "silent:n2.main.0", "silent:n3.main.0"]),
+        (Vital.UP, Source.PROMETHEUS, ["silent:n1.main.0", "silent:n2.main.0"]),
+    ):
+        snapshot = served()
+        instances = {name: replace(each, vital=Vital.STALE, why=why) for name, each in snapshot.instances.items()}
+        instances["n3.main.0"] = replace(instances["n3.main.0"], vital=vital)
+        alerts, _ = AlertBook(0.0).take(replace(snapshot, instances=instances, source=source))
+        assert ids(alerts) == wanted
 
 
 def test_an_engine_that_somebody_holds_and_restarts_is_not_flapping() -> None:
