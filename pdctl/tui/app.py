@@ -328,7 +328,7 @@ class PdctlApp(RunKeys):
 
     def begin_change(self, kind: str, selectors: Sequence[str]) -> None:
         """Ask for what `kind` (move, drain, undrain, restart) of these slots needs, and show its plan."""
-        from pdctl.tui.screens.plan import open_change
+        from pdctl.tui.screens.change import open_change
 
         if not selectors:
             self.notify("nothing is selected", severity="warning")

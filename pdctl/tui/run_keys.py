@@ -52,10 +52,10 @@ class RunKeys(TransportKeys):
 
     async def action_quit(self) -> None:
         """Leave; while a run is under way, ask first."""
-        from pdctl.tui.screens.plan import ask_about_run
+        from pdctl.tui.screens.ask_run import ask_before_leaving
 
         if self.runs.under_way:
-            ask_about_run(self, "A run is under way. Leave?", quitting=True)
+            ask_before_leaving(self)
         else:
             self.exit(0)
 

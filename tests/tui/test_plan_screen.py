@@ -251,6 +251,45 @@ async def test_a_run_goes_on_when_its_screen_is_left_and_leaving_pdctl_asks() ->
         await ended(pilot)
 
 
+async def test_the_question_about_a_run_can_be_left_with_the_run_going_on() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await agreed(pilot)
+        await pilot.press("escape")
+        await on_screen(pilot, AskStop)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1, "all is left")
+        assert the_app(pilot).runs.under_way
+        assert the_app(pilot).runs.view is not None
+        assert not the_app(pilot).runs.view.stopping
+        operations.go.set()
+        operations.go_on.set()
+        await ended(pilot)
+
+
+async def test_who_leaves_during_a_run_leaves_after_its_end() -> None:
+    operations = fleet()
+    async with shown(operations) as pilot:
+        await plan_of_move(pilot)
+        await agreed(pilot)
+        await pilot.press("b")
+        await left(pilot)
+        await pilot.press("q")
+        await on_screen(pilot, AskStop)
+        await pilot.press("enter")  # stay
+        await until(pilot, lambda: not isinstance(pilot.app.screen, AskStop), "the question is gone")
+        await pilot.press("q")
+        await on_screen(pilot, AskStop)
+        await pilot.press("right", "enter")  # leave after its end
+        await until(pilot, lambda: not isinstance(pilot.app.screen, AskStop), "the question is gone")
+        assert pilot.app.return_value is None
+        operations.go.set()
+        operations.go_on.set()
+        await the_app(pilot).runs.ended()
+        await wait_until(lambda: pilot.app.return_value == 0, 10.0)
+
+
 async def test_a_failure_keeps_its_hint_and_last_lines_on_the_screen() -> None:
     operations = fleet(fails=True)
     operations.go.set()

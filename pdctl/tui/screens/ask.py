@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
@@ -15,6 +14,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from pdctl.text.escape import one_line
+from pdctl.tui.requested import PoolChoice
 
 BOX_CSS = """
 {name} {{ align: center middle; }}
@@ -26,24 +26,6 @@ BOX_CSS = """
 {name} Button {{ margin-left: 2; min-width: 8; width: auto; }}
 {name} Button:focus {{ text-style: reverse bold; }}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PoolChoice:
-    """One pool to move to. `serving` None: not known. `floor`: instances it must keep. `here`: all of it is there."""
-
-    name: str
-    role: str
-    instances: int
-    serving: int | None
-    floor: int
-    here: bool = False
-
-    @property
-    def text(self) -> str:
-        serving = "?" if self.serving is None else str(self.serving)
-        here = "  here" if self.here else ""
-        return f"{self.name:<16} {self.role:<8} {serving:>3} of {self.instances:<3} serving  floor {self.floor}{here}"
 
 
 class ChoosePool(ModalScreen[str]):

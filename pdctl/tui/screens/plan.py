@@ -6,8 +6,7 @@ stops nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from textual import work
 from textual.app import ComposeResult
@@ -15,9 +14,8 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
 from pdctl.control.proposal import Proposal
-from pdctl.control.request import DrainRequest, MoveRequest, Request, RestartRequest, UndrainRequest
+from pdctl.control.request import MoveRequest, Request
 from pdctl.errors import PdctlError
-from pdctl.model.deployment import Deployment
 from pdctl.model.snapshot import Snapshot
 from pdctl.tui.plan_lines import (
     command_text,
@@ -28,80 +26,13 @@ from pdctl.tui.plan_lines import (
     step_lines,
     total_text,
 )
+from pdctl.tui.requested import pools_of, title, verb
 from pdctl.tui.run_view import planned_rows
-from pdctl.tui.runs import Runs, what_cancel_means
-from pdctl.tui.screens.ask import AskReason, AskStop, ChoosePool, PoolChoice
+from pdctl.tui.runs import Runs
+from pdctl.tui.screens.ask_run import ask_about_run
 from pdctl.tui.screens.base import ViewScreen
 from pdctl.tui.spans import EMPTY, Ink, Inked, Span, wrapped
 from pdctl.tui.widgets.canvas import Canvas
-
-if TYPE_CHECKING:
-    from pdctl.tui.app import PdctlApp
-    from pdctl.tui.run_keys import RunKeys
-
-
-def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...]) -> None:
-    """Ask what `kind` (move, drain, undrain, restart) of these slots still needs to know, then show its plan."""
-    if app.runs.under_way:
-        app.notify("a run is under way: one at a time", severity="warning")
-        app.push_screen(PlanScreen.of_run())
-        return
-
-    def show(request: Request) -> None:
-        app.push_screen(PlanScreen(request))
-
-    what = ", ".join(selectors)
-    match kind:
-        case "move":
-
-            def chosen(pool: str | None) -> None:
-                if pool:
-                    show(MoveRequest(selectors, pool))
-
-            app.push_screen(ChoosePool(what, pool_choices(app.operations.deployment, app.shown, selectors)), chosen)
-        case "drain":
-
-            def explained(reason: str | None) -> None:
-                if reason is not None:
-                    show(DrainRequest(selectors, reason=reason))
-
-            app.push_screen(AskReason(what), explained)
-        case "undrain":
-            show(UndrainRequest(selectors))
-        case _:
-            show(RestartRequest(selectors))
-
-
-def pool_choices(deployment: Deployment, shown: Snapshot | None, selectors: Sequence[str]) -> list[PoolChoice]:
-    """The pools of the inventory, as they are now; `here` where everything that is selected is in it."""
-    now = pools_of(deployment, selectors)
-    choices = []
-    for pool in deployment.pools.values():
-        instances = sum(1 for instance in deployment.instances if instance.pool == pool.name)
-        figures = shown.pools.get(pool.name) if shown is not None else None
-        serving = None if figures is None else figures.members
-        choices.append(
-            PoolChoice(pool.name, pool.role.value, instances, serving, pool.min_instances, now == {pool.name})
-        )
-    return choices
-
-
-def pools_of(deployment: Deployment, selectors: Sequence[str]) -> set[str | None]:
-    """The pools that the selected slots are in; None for a spare."""
-    return {slot.pool for slot in deployment.slots if slot.id in selectors or slot.node in selectors}
-
-
-def verb(request: Request) -> str:
-    """The command's name."""
-    match request:
-        case MoveRequest():
-            return "move"
-        case DrainRequest():
-            return "drain"
-        case UndrainRequest():
-            return "undrain"
-        case RestartRequest():
-            return "restart"
 
 
 class PlanScreen(ViewScreen):
@@ -266,7 +197,7 @@ class PlanScreen(ViewScreen):
     def action_cancel(self) -> None:
         """Leave the plan; while it runs, ask what to do about it; after its end, close."""
         if self.agreed and self.runs.under_way:
-            ask_about_run(self.pdctl, "Cancel the run?", leave=self)
+            ask_about_run(self.pdctl, leave=self.dismiss)
         else:
             self.dismiss()
 
@@ -348,35 +279,4 @@ class PlanScreen(ViewScreen):
         if self.request is None:
             view = self.runs.view
             return f"Run: {view.command}" if view is not None else "Run"
-        to = f" to {self.request.to}" if isinstance(self.request, MoveRequest) else ""
-        return f"{verb(self.request).capitalize()} {', '.join(self.request.selectors)}{to}"
-
-
-def ask_about_run(app: RunKeys, question: str, *, leave: PlanScreen | None = None, quitting: bool = False) -> None:
-    """Say what cancelling means now, and do what is answered. Going on is what enter does."""
-    runs = app.runs
-    view = runs.view
-    if view is None or not runs.under_way:
-        return
-    answers = [("wait", "Go on")]
-    if leave is not None:
-        answers.append(("leave", "Leave, it goes on"))
-    answers.append(("stop", "Stop at once" if view.stopping else "Cancel"))
-    meaning = (
-        "it stops already, once what is being changed is finished. Stopping at once leaves that half done; nobody sees "
-        "how it ends, and the next run finds out"
-        if view.stopping
-        else what_cancel_means(view)
-    )
-
-    def answered(answer: str | None) -> None:
-        if answer == "stop":
-            runs.stop()
-            if quitting:
-                app.quit_after_run()
-        elif answer == "leave" and leave is not None:
-            leave.dismiss()
-        elif answer == "wait" and quitting:
-            app.quit_after_run()
-
-    app.push_screen(AskStop(question, meaning, answers), answered)
+        return title(self.request)
