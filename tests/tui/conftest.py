@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -19,5 +20,6 @@ def _still(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     monkeypatch.setattr(App, "animation_level", "none", raising=False)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
