@@ -301,9 +301,8 @@ def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:
 
 def _ending(command: str, plan: Plan, tally: Tally, interrupt: Interrupt) -> str:
     if interrupt.asked.is_set():
-        again = (
-            "`pdctl up`" if command == "move" else f"`pdctl {command}` again"
-        )  # what is half moved is in the inventory
+        # What is half moved stands in the inventory.
+        again = "`pdctl up`" if command == "move" else f"`pdctl {command}` again"
         return f"{interrupt.reason}; nothing is lost: run {again} to go on"
     if plan.converged:
         return "nothing to do"
