@@ -261,8 +261,9 @@ async def test_the_question_about_a_run_can_be_left_with_the_run_going_on() -> N
         await pilot.press("right", "enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1, "all is left")
         assert the_app(pilot).runs.under_way
-        assert the_app(pilot).runs.view is not None
-        assert not the_app(pilot).runs.view.stopping
+        view = the_app(pilot).runs.view
+        assert view is not None
+        assert not view.stopping
         operations.go.set()
         operations.go_on.set()
         await ended(pilot)
