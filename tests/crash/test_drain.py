@@ -342,3 +342,47 @@ def test_what_is_pinned_serves_and_is_taken_out_of_service_by_its_own_operator_o
             scenario.assert_serves(world)
 
     virtual_time.run(story())
+
+
+def test_a_second_signal_while_it_is_taken_back_ends_at_once_and_undrain_mends_it() -> None:
+    async def story(second: int) -> bool:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            seen: list[Event] = []
+            twice = asking_at(asking_at(take_out, 12, []), second, seen)
+            try:
+                ended = (await world.command(twice)).code
+            except asyncio.CancelledError:
+                ended = None
+            assert (await world.command(bring_back)).code == 0
+            up = await world.command(scenario.bring_up)
+            assert (up.code, up.failures) == (0, [])
+            assert held(world) == []
+            scenario.assert_serves(world)
+            scenario.assert_nothing_wrong(world)
+            return ended is None
+
+    insisted = [virtual_time.run(story(second)) for second in range(13, 19)]
+    assert any(insisted), "the second signal came before it was taken back"
+
+
+def test_a_hold_that_runs_out_counts_no_more() -> None:
+    async def for_a_minute(opened: Opened, session: Session) -> int:
+        until_s = opened.cluster.clock.time() + 60.0
+        return await drain(opened, DrainRequest((SLOT,), reason="new fans", until_s=until_s), session)
+
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            assert (await world.command(for_a_minute)).code == 0
+            assert_out(world)
+            assert (await world.command(scenario.bring_up)).mutations == []
+            await asyncio.sleep(60.0)
+            assert (await world.command(scenario.bring_up)).code == 0
+            scenario.assert_serves(world)
+            assert held(world) == [(SLOT, HoldKind.DRAINED, "new fans")], "shown until somebody clears it"
+            assert (await world.command(bring_back)).code == 0
+            assert held(world) == []
+            scenario.assert_serves(world)
+
+    virtual_time.run(story())
