@@ -225,3 +225,18 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         assert pdctl.stderr is not None
         said = pdctl.stderr.read()
     assert (pdctl.returncode, said) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (("watch", "--fence"), "--fence acts on what canaries find"),
+        (("--read-only", "watch", "--canary", "--fence"), "`watch --fence` changes the cluster"),
+    ],
+)
+def test_watch_fences_only_on_what_canaries_find_and_never_in_a_session_that_changes_nothing(
+    shell: Shell, argv: tuple[str, ...], why: str
+) -> None:
+    said = shell(*argv, "-i", GOOD)
+    assert said.code == 64
+    assert why in said.err
