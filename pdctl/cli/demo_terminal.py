@@ -93,7 +93,8 @@ async def _run(options: Globals, fleet: FleetOptions, settings: Settings, load: 
 
     serving = asyncio.create_task(serve(), name="the demo's cluster")
     try:
-        return await app.run_async() or 0
+        await app.run_async()
+        return app.return_code or 0
     finally:
         interrupt.ask("the operator left")
         serving.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from pdctl.cli.global_options import Globals, new_run_id
@@ -41,16 +42,22 @@ async def _live(options: Globals, settings: Settings) -> int:
             changed=feed.look_again,
             new_run=new_run_id,
         )
-        return await PdctlApp(feed, operations, settings).run_async() or 0
+        app = PdctlApp(feed, operations, settings)
+        await app.run_async()
+        return app.return_code or 0
 
 
 def open_recording_terminal(file: Path, settings: Settings, *, first: int, speed: float) -> int:
     """Show the recording in `file` from its snapshot `first` on, until the operator leaves. Returns the exit code."""
     from pdctl.tui.app import PdctlApp
+    from pdctl.tui.past import before
     from pdctl.tui.recorded import open_recording
 
     feed, operations, recording = open_recording(file, first=first, speed=speed)
     try:
-        return PdctlApp(feed, operations, settings).run() or 0
+        app = PdctlApp(feed, operations, settings)
+        app.past = partial(before, recording)
+        app.run()
+        return app.return_code or 0
     finally:
         recording.close()
