@@ -22,9 +22,8 @@ from pdctl.tui.settings import Settings
 
 LIVE_AFTER_S: Final = 12.0
 """A live cluster has figures of a whole window by then."""
-BEFORE_S: Final = 900.0
 BEFORE_COUNT: Final = 300
-"""Of a recording, charts begin with so much of the past, in so many snapshots at most."""
+"""Of a recording, charts begin with the past, in so many snapshots at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +104,14 @@ async def _snapshot(options: Globals, settings: Settings, wanted: Wanted) -> Sna
 @asynccontextmanager
 async def _source(options: Globals, settings: Settings, wanted: Wanted) -> AsyncIterator[_Source]:
     if wanted.replay is not None:
+        from pdctl.tui.past import before
         from pdctl.tui.recorded import open_recording
 
         last = max(0, _count(wanted.replay) - 1)
         feed, operations, recording = open_recording(wanted.replay, first=last)
         try:
-            yield _Source(feed, operations, _before(recording, last), wanted.after_s or 0.0)
+            past = before(recording, recording.times[last], count=BEFORE_COUNT)
+            yield _Source(feed, operations, past, wanted.after_s or 0.0)
         finally:
             recording.close()
         return
@@ -128,13 +129,3 @@ def _count(path: Path) -> int:
         return len(recording)
     finally:
         recording.close()
-
-
-def _before(recording: Recording, last: int) -> Iterator[Snapshot]:
-    """The past of one place, oldest first."""
-    if not recording.times:
-        return
-    first = recording.at(recording.times[last] - BEFORE_S)
-    step = max(1, (last - first) // BEFORE_COUNT)
-    for place in range(first, last, step):
-        yield recording.snapshot(place)

@@ -6,7 +6,7 @@ It shows and asks; every effect is one of `Operations`, the use cases that the C
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -62,6 +62,7 @@ class PdctlApp(RunKeys):
         self.trouble = ""
         self.window_s = 10
         self.history = History()
+        self.past: Callable[[float], Iterator[Snapshot]] | None = None  # of a recording: what was before that time
         self.runs = Runs(operations, ended_now=self.say_end)
         self.runs.listen(self._redraw)
         self._frozen: Snapshot | None = None
@@ -146,12 +147,24 @@ class PdctlApp(RunKeys):
 
     def on_snapshot_ready(self, message: SnapshotReady) -> None:
         self.latest = message.snapshot
+        taken_s = message.snapshot.taken_s
+        if self.past is not None and self.history.elsewhere(taken_s):
+            self.recall_past(self.past(taken_s))
         if self.feed.transport is None or not self.feed.transport.live or not self.looks_back:
-            self.history.add(message.snapshot)  # what a live cluster was some time ago is in it already
+            self.history.add(message.snapshot)
+        else:
+            self.history.look_at(taken_s)  # what a live cluster was some time ago is in it already
         self.trouble = ""
         self._hand_on()
         if self.lag.slower(self.moment() - message.sent_s, self.feed.interval_s):
             self._rate(+1, "the terminal is slow: ")
+
+    @work(exclusive=True, group="past", exit_on_error=False, description="charts of what a recording holds")
+    async def recall_past(self, snapshots: Iterator[Snapshot]) -> None:
+        """Charts show what was before the place that was gone to."""
+        from pdctl.tui.past import recall
+
+        await recall(self.history, snapshots)
 
     def on_feed_ended(self, message: FeedEnded) -> None:
         self.trouble = message.trouble

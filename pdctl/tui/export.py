@@ -43,9 +43,7 @@ async def render_svg(
         with contextlib.suppress(TimeoutError):
             await _seen(app)
             for snapshot in before:
-                app.history.add(snapshot)
-            if app.latest is not None:
-                app.history.add(app.latest)
+                app.history.fill(snapshot)
             await asyncio.sleep(after_s)
             await _checked(app)
             _drawn(app)

@@ -24,6 +24,7 @@ WINDOW_S: Final = WINDOWS_S[0]
 AGO_S: Final = 60
 NEAR_S: Final = 5
 """What is compared: now, and the mean over these seconds about a minute ago."""
+ELSEWHERE_S: Final = 15
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60)
 _EMPTY: Final = -1
 
@@ -42,8 +43,13 @@ class History:
         self._stamps = array("q", [_EMPTY]) * self.span_s
 
     def add(self, snapshot: Snapshot) -> None:
-        """Keep its figures. One that is older than the last is another place in time: what was seen before it is shown
-        with it, and what was seen after it is there again when that time comes."""
+        """Keep its figures, and look at its second. One that is older than the last is another place in time: what was
+        seen before it is shown with it, and what was seen after it is there again when that time comes."""
+        self.fill(snapshot)
+        self.look_at(snapshot.taken_s)
+
+    def fill(self, snapshot: Snapshot) -> None:
+        """Keep its figures, and go on looking where we are."""
         second = int(snapshot.taken_s)
         slot = second % self.span_s
         if self._stamps[slot] != second:
@@ -56,11 +62,20 @@ class History:
                 if kept is None:
                     kept = self._series[key] = array("f", [math.nan]) * self.span_s
                 kept[slot] = figure.middle
+        self.first_s = second if self.first_s is None else min(second, self.first_s)
+
+    def look_at(self, taken_s: float) -> None:
+        """From now on, series end at that second."""
+        second = int(taken_s)
         lapped = self.newest_s is not None and second // self.span_s != self.newest_s // self.span_s
         self.newest_s = second
-        self.first_s = second if self.first_s is None else min(second, self.first_s)
         if lapped:
             self._forget()
+
+    def elsewhere(self, taken_s: float) -> bool:
+        """Whether nothing is known of the time just before."""
+        around = range(int(taken_s) - ELSEWHERE_S, int(taken_s))
+        return not any(self._stamps[second % self.span_s] == second for second in around)
 
     def series(self, key: Key, columns: int, step_s: int) -> tuple[float | None, ...]:
         """`columns` means of `step_s` seconds each, the newest last; None where nothing is known."""

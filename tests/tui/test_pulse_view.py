@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def with_pool(tick: Snapshot, changed: PoolFigures) -> Snapshot:
     return replace(tick, pools={**tick.pools, changed.name: changed})
 
 
-def with_kv(tick: Snapshot, **figures: Fig | Latency) -> Snapshot:
+def with_kv(tick: Snapshot, **figures: Any) -> Snapshot:
     decode = tick.pools["decode"]
     return with_pool(
         tick, replace(decode, kv={seconds: replace(moved, **figures) for seconds, moved in decode.kv.items()})
