@@ -29,10 +29,10 @@ CLIENTS = 16
 
 MOVING = {
     "write": DemoLoad(concurrency=32, isl=1024, osl=128, stream_share=0.8),
-    "read": DemoLoad(concurrency=80, isl=6000, osl=64, stream_share=0.8),
+    "read": DemoLoad(concurrency=56, isl=6000, osl=64, stream_share=0.8),
 }
-"""With --moves, by KV mode. In READ a request's pair is chosen before its prefill: the load makes prefill queues (5 s
-on two nodes, 11 s on one) that are longer than the router's memory and the settle window together."""
+"""With --moves, by KV mode. In READ a request's pair is chosen before its prefill: the load makes prefill queues (4 s
+on two nodes, 8 s on one) that are longer than the router's memory and the settle window together."""
 
 
 def demo_load(fleet: FleetOptions, requests: int, concurrency: int | None, moves: int, *, headless: bool) -> DemoLoad:
