@@ -73,6 +73,13 @@ async def test_a_dry_run_tells_steps_times_and_the_dip_and_changes_nothing(servi
     assert (await status(serving.operator))["ratio"] == "2P3D"
 
 
+async def test_a_dry_restart_of_a_pool_goes_in_turns_and_changes_nothing(serving: Site) -> None:
+    done = (await serving.operator.pdctl("restart", "@decode", "--rolling", "--dry-run", "--json")).expect(0)
+    dips = {dip["pool"]: (dip["before"], dip["least"], dip["after"]) for dip in done.document["capacity"]}
+    assert dips == {"decode": (3, 2, 3)}
+    assert done.document["command"] == ["pdctl", "restart", "@decode"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["read", "write"])
 async def test_six_moves_under_streaming_load_lose_nothing(tmp_path: Path, mode: str) -> None:

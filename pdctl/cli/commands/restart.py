@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from pdctl.cli.chosen import chosen_instances
 from pdctl.cli.global_options import Globals
-from pdctl.cli.session import change, confirm
+from pdctl.cli.json_line import say_json
+from pdctl.cli.proposal_view import proposal_json, proposal_lines
+from pdctl.cli.session import change, confirm, read
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
-from pdctl.control.up import UpOptions, up
+from pdctl.control.request import RestartRequest
+from pdctl.control.restart import propose_restart, restart
 
 
 @click.command("restart")
@@ -21,17 +23,32 @@ from pdctl.control.up import UpOptions, up
     show_default=True,
     help="How many instances of a pool may be out of service together.",
 )
+@click.option("--rolling", is_flag=True, help="In turns that keep the floors: what it does anyway.")
 @click.option("--force", is_flag=True, help="Go on although a pool falls below its floor for a while.")
+@click.option("--dry-run", is_flag=True, help="Only show the steps, their times and what the pools lose meanwhile.")
 @click.pass_obj
-def command(options: Globals, selectors: tuple[str, ...], at_once: int, force: bool) -> int:
+def command(
+    options: Globals, selectors: tuple[str, ...], at_once: int, rolling: bool, force: bool, dry_run: bool
+) -> int:
     """Relaunch instances with new generations and ports: fence, drain, stop, start, canary, register.
 
     Instances of a pool are taken one at a time, or `--at-once` so many, so that the others serve on.
     """
+    request = RestartRequest(selectors, at_once, force)
+    if dry_run:
+
+        async def look(opened: Opened) -> int:
+            proposal = await propose_restart(opened, request)
+            if options.json:
+                say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
+            else:
+                click.echo("\n".join(proposal_lines(proposal)))
+            return 0
+
+        return read(options, look)
     confirm(options, "restart", f"Restart {', '.join(selectors)}?")
 
     async def act(opened: Opened, session: Session) -> int:
-        only = chosen_instances(opened.deployment, selectors) or frozenset()
-        return await up(opened, UpOptions(only=only, restart=only, at_once=at_once, force=force), session)
+        return await restart(opened, request, session)
 
     return change(options, "restart", act)
