@@ -7,6 +7,7 @@ extrapolates, and would give other figures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,8 +25,10 @@ _OURS: Final = frozenset({"__name__", "job", "instance", INSTANCE_LABEL, NODE_LA
 _OURS_TOO: Final = frozenset({"pdctl_pool", "pdctl_role", "pdctl_slot", GENERATION_LABEL})
 FIRST_LOOK_S: Final = 310
 """The first question fills the longest window at once."""
-OVERLAP_S: Final = 15
-"""Later ones ask for what came since, and for scrapes that Prometheus stored late."""
+OVERLAP_S: Final = 15.0
+"""Later ones ask for what came since, and for scrapes that were stored late: Prometheus stores one when it has ended,
+an interval later at most, under the time at which it began. This much as long as the interval is not known."""
+LEAST_OVERLAP_S: Final = 3.0
 
 
 class PrometheusError(Exception):
@@ -49,10 +52,11 @@ class PrometheusSource:
         """What is new since the last call: (node, scrape, age in seconds). `now_s`: wall clock; `launches`: present
         generations by instance, of which nothing older is taken. Raises PrometheusError."""
         names = "|".join(sorted(self.names))
-        back_s = (
-            FIRST_LOOK_S if self._asked_s is None else min(FIRST_LOOK_S, max(0.0, now_s - self._asked_s) + OVERLAP_S)
-        )
-        query = f'{{{CLUSTER_LABEL}="{self.cluster}",__name__=~"{names}"}}[{back_s:.0f}s]'
+        overlap_s = max(LEAST_OVERLAP_S, 2 * self.every_s) if self.every_s else OVERLAP_S
+        back_s: float = FIRST_LOOK_S
+        if self._asked_s is not None:
+            back_s = min(back_s, max(0.0, now_s - self._asked_s) + overlap_s)
+        query = f'{{{CLUSTER_LABEL}="{self.cluster}",__name__=~"{names}"}}[{math.ceil(back_s)}s]'
         matrix = await self._query(query)
         try:
             found = self._scrapes(matrix, now_s, launches or {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import httpx
 import pytest
 
@@ -31,6 +33,20 @@ async def test_scrapes_of_a_launch_that_is_over_are_left_out_and_the_interval_is
     assert [age_s for _, _, age_s in found] == [16.0, 1.0]
     assert reader.every_s == 15.0
     assert await reader.read(132.0, {"n1.main.0": 2}) == [], "what was read is not read again"
+
+
+async def test_only_the_first_question_is_for_five_minutes_of_everything() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(parse_qs(request.content.decode())["query"][0].rpartition("[")[2])
+        rows = [row(1, (100.0, "1"), (101.0, "2"))]
+        return httpx.Response(200, json={"status": "success", "data": {"result": rows}})
+
+    reader = PrometheusSource(httpx.AsyncClient(transport=httpx.MockTransport(answer)), "http://prom", "demo", NAMES)
+    for now_s in (101.0, 102.5, 200.0, 9000.0):
+        await reader.read(now_s)
+    assert asked == ["310s]", "5s]", "101s]", "310s]"], "a second between scrapes; then a pause, and a long one"
 
 
 @pytest.mark.parametrize(
