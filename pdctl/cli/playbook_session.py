@@ -56,7 +56,9 @@ def play(options: Globals, store: RunStore, prepared: Prepared) -> int:
     """Play the run to its end, or to where it stops. Returns the exit code."""
     try:
         with store.held(prepared.record.run):
-            return asyncio.run(_play(options, store, prepared))
+            code = asyncio.run(_play(options, store, prepared))
+        store.forget_old()
+        return code
     except asyncio.CancelledError:
         run = prepared.record.run
         hint = f"`pdctl run --resume {run}` goes on from what is there, `pdctl run --undo {run}` takes it back"

@@ -22,6 +22,8 @@ from pdctl.errors import LeaseHeld, PdctlError, UsageError
 from pdctl.plan.playbook import Progress
 
 SCHEMA: Final = 1
+KEPT: Final = 100
+"""Records of runs that are over; one takes a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,13 @@ class RunStore:
             with contextlib.suppress(UsageError):
                 found.append(self.read(path.stem))
         return tuple(sorted(found, key=lambda record: record.began_s, reverse=True))
+
+    def forget_old(self) -> None:
+        """Of runs that are over, only the newest are kept."""
+        over = [record for record in self.all() if record.outcome in ("done", "undone")]
+        for record in over[KEPT:]:
+            self._path(record.run).unlink(missing_ok=True)
+            (self.root / f"{_safe(record.run)}.lock").unlink(missing_ok=True)
 
     @contextmanager
     def held(self, run: str) -> Iterator[None]:

@@ -13,8 +13,8 @@ from pdctl.errors import PlanRefused, UsageError
 from pdctl.inventory.load import Inventory
 from pdctl.inventory.playbook_load import Playbook, load_playbook, values_of
 from pdctl.model.deployment import Deployment
-from pdctl.plan.playbook import Direction, carried, starting_at, taking_back, turned_back
-from pdctl.plan.playbook_program import Program, compose
+from pdctl.plan.playbook import Direction, Progress, carried, left, starting_at, taking_back, turned_back
+from pdctl.plan.playbook_program import Program, compose, refuse_unfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def begin(path: Path, given: Mapping[str, str], inventory_path: Path, *, run: st
     playbook = load_playbook(path)
     values = values_of(playbook, given)
     inventory, deployment = read_deployment(inventory_path)
-    program = compose(playbook, values, deployment, inventory)
+    program = compose(playbook, values, deployment)
+    refuse_unfit(playbook, left(program, Progress()), deployment, inventory)
     record = RunRecord(
         run,
         playbook.spec.name,
@@ -79,11 +80,12 @@ def go_on(record: RunRecord, *, undo: bool, force: bool) -> Prepared:
     inventory, deployment = read_deployment(Path(record.inventory))
     if deployment.cluster != record.cluster:
         raise PlanRefused(f"{record.inventory} is about {deployment.cluster} now, the run was about {record.cluster}")
-    program = compose(playbook, values_of(playbook, record.vars), deployment, inventory, record.items)
+    program = compose(playbook, values_of(playbook, record.vars), deployment, record.items)
     if changed:
         record = replace(record, digest=playbook.digest, progress=carried(program, record.progress))
     if undo and not back:
         record = replace(record, progress=turned_back(record.progress))
+    refuse_unfit(playbook, left(program, record.progress), deployment, inventory)
     return Prepared(playbook, program, replace(record, outcome="running"), inventory, deployment, resumed=True)
 
 

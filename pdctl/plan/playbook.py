@@ -73,6 +73,15 @@ def taking_back(program: Program, progress: Progress) -> tuple[Task, ...]:
     return tuple(step for task in reversed(begun) for step in task.undo)
 
 
+def left(program: Program, progress: Progress) -> tuple[Task, ...]:
+    """All steps that may still run: forward with what would take them back, or what is to be taken back."""
+    if progress.direction is Direction.BACK:
+        return tuple(step for step in taking_back(program, progress) if progress.state(step) is not StepState.DONE)
+    past = (StepState.DONE, StepState.SKIPPED)
+    ahead = [task for task in program.tasks if progress.state(task) not in past]
+    return tuple(step for task in ahead for step in (task, *task.undo))
+
+
 def begun(progress: Progress, task: Task, at_s: float, was: str | None = None) -> Progress:
     """`task` begins, perhaps again: what was there before its first time stays known."""
     before = progress.steps.get(task.id)

@@ -74,19 +74,24 @@ def compose(
     playbook: Playbook,
     values: Mapping[str, Value],
     deployment: Deployment,
-    inventory: Inventory,
     items: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Program:
     """The program. `items`: what loops went through when the run began, where it is resumed.
 
-    Raises InvalidPlaybook with every selector, pool and path that the inventory does not have.
+    Raises InvalidPlaybook where a loop's selector names nothing, or a variable's value does not fit.
     """
     composing = _Composing(playbook, values, deployment, items)
     tasks = tuple(composing.tasks())
-    problems = [*composing.problems, *_unfit(playbook, tasks, deployment, inventory)]
-    if problems:
-        raise InvalidPlaybook(tuple(dict.fromkeys(problems)))
+    if composing.problems:
+        raise InvalidPlaybook(tuple(dict.fromkeys(composing.problems)))
     return Program(playbook.spec.name, tasks, composing.items)
+
+
+def refuse_unfit(playbook: Playbook, tasks: Sequence[Task], deployment: Deployment, inventory: Inventory) -> None:
+    """Raises InvalidPlaybook with every selector, pool and path of `tasks` that the inventory does not have."""
+    problems = tuple(dict.fromkeys(_unfit(playbook, tasks, deployment, inventory)))
+    if problems:
+        raise InvalidPlaybook(problems)
 
 
 class _Composing:
@@ -184,9 +189,8 @@ def _verb(step: UndoStep) -> tuple[str, Section]:
 def _unfit(
     playbook: Playbook, tasks: Sequence[Task], deployment: Deployment, inventory: Inventory
 ) -> Iterator[Problem]:
-    """What the inventory does not have, of all steps and of what would take them back."""
     text = inventory.text
-    for task in (step for forward in tasks for step in (forward, *forward.undo)):
+    for task in tasks:
         if task.verb == PUT_BACK:
             continue
         place = (*task.loc, task.verb)

@@ -76,6 +76,29 @@ async def test_a_run_whose_controller_is_killed_is_gone_on_with(serving: Site, t
 
 
 @pytest.mark.slow
+async def test_a_move_whose_controller_is_killed_after_the_point_of_no_return_is_gone_on_with_and_taken_back(
+    serving: Site, tmp_path: Path
+) -> None:
+    """The inventory says decode already, and what runs on the node is about to stop, or has."""
+    inventory = tmp_path / "inventory.yaml"
+    assert serving.operator.inventory is not None
+    text = serving.operator.inventory.read_text()
+    inventory.write_text(text)
+    operator = Operator(serving.operator.state, inventory)
+    async with operator.starts("run", "shift-to-decode", "--set", "node=n2", "--json") as running:
+        await running.until(lambda line: line["event"] == "step_started" and line["action"] == "stop", "a stop")
+        running.send(signal.SIGKILL)
+        await running.end()
+    assert inventory.read_text() != text
+    done = (await operator.pdctl("run", "--resume", "last", "--json")).expect(0)
+    assert set(ends(done.lines).values()) == {"done"}
+    assert (await status(operator))["ratio"] == "1P4D"
+    (await operator.pdctl("run", "--undo", "last", "--json")).expect(0)
+    assert inventory.read_text() == text
+    assert (await status(operator))["ratio"] == "2P3D"
+
+
+@pytest.mark.slow
 async def test_what_a_run_did_is_taken_back_to_the_byte(serving: Site, tmp_path: Path) -> None:
     file, inventory = tmp_path / "edit.yaml", tmp_path / "inventory.yaml"
     file.write_text(EDIT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from pdctl.control.playbook_record import RunStore
 from pdctl.control.playbook_runs import Prepared, begin, find_run, go_on, skip_to
 from pdctl.control.playbook_verbs import ClusterVerbs
 from pdctl.errors import LeaseHeld, PdctlError, PlanRefused, UsageError
+from pdctl.inventory.playbook_load import InvalidPlaybook
 from pdctl.model.events import Event
 from pdctl.model.playbook_events import PlaybookEnded, PlaybookStepEnded
 from pdctl.plan.playbook import StepState
@@ -277,6 +278,32 @@ async def test_an_inventory_of_another_cluster_is_refused(desk: Desk) -> None:
     desk.inventory.write_text(INVENTORY.replace("cluster: demo", "cluster: other"))
     with pytest.raises(PlanRefused, match="is about other now"):
         desk.go_on()
+
+
+async def test_only_what_is_left_to_do_has_to_fit_the_inventory(desk: Desk) -> None:
+    """The node that was compared has moved meanwhile: it has no peer any more, and needs none."""
+    compared = "  - gate: {compare: {select: n1, ttft_p99: 10%}}\n"
+    desk.playbook.write_text(PLAYBOOK + compared)
+    text = desk.inventory.read_text()
+    alone = text.replace("nics: 8, pool: prefill}\n  n3", "nics: 8, pool: decode}\n  n3")
+    assert alone != text
+    assert await desk.play(desk.begin()) == 3
+    nodes = text.index("nodes:")
+    desk.inventory.write_text(desk.inventory.read_text().replace(text[nodes:], alone[nodes:]))
+    with pytest.raises(InvalidPlaybook, match="1 problem"):
+        desk.go_on()
+    assert await desk.play(desk.go_on(undo=True)) == 0
+
+
+def test_records_of_runs_that_are_over_are_forgotten_one_day_and_no_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pdctl.control.playbook_record.KEPT", 2)
+    record = desk.begin().record
+    for number, outcome in enumerate(["stopped", "done", "undone", "done", "running"]):
+        desk.store.write(replace(record, run=f"r{number}", began_s=float(number), outcome=outcome))
+    desk.store.forget_old()
+    assert [each.run for each in desk.store.all()] == ["r4", "r3", "r2", "r0"]
 
 
 async def test_from_leaves_out_what_comes_before(desk: Desk) -> None:

@@ -20,13 +20,9 @@ from pdctl.text.escape import one_line
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a variable of the playbook.")
 @click.option("--dry-run", is_flag=True, help="Say what every step would do now; change nothing.")
 @click.option("--check", "checks", is_flag=True, help="Only check the playbook's file, and show its variables.")
-@click.option(
-    "--resume", metavar="RUN", help="Go on with a run that stopped or was killed; or `last`."
-)
+@click.option("--resume", metavar="RUN", help="Go on with a run that stopped or was killed; or `last`.")
 @click.option("--undo", metavar="RUN", help="Take back what a run did, backwards.")
-@click.option(
-    "--from", "start_at", metavar="STEP", help="Leave out the steps before this one (number or name)."
-)
+@click.option("--from", "start_at", metavar="STEP", help="Leave out the steps before this one (number or name).")
 @click.option("--force", is_flag=True, help="Resume although the playbook was changed since.")
 @click.option("--list", "lists", is_flag=True, help="Show the playbooks that come with pdctl, and the newest runs.")
 @click.pass_obj
