@@ -152,6 +152,9 @@ def _refuse_last(deployment: Deployment, observed: Observed, plan: Plan) -> None
     """Refuse to leave the router without any instance of a role: nothing could be served then."""
     leaving = {step.subject for step in plan.steps if step.action is Action.FENCE}
     serving = serving_pools(deployment, observed)
+    for instance in deployment.instances:
+        if instance.name in leaving and instance.leader.node in observed.unreachable and observed.membership is None:
+            serving[instance.name] = instance.pool  # nobody can say that it does not
     roles = {name: pool.role for name, pool in deployment.pools.items()}
     for role in Role:
         names = {name for name, pool in serving.items() if roles.get(pool) is role}

@@ -64,10 +64,10 @@ def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
     """Who serves now, with the pool that it was launched for; a member whose registrar is not heard counts, too.
 
     Who was taken off the list does not, although the registrar's word may be a moment older than the list, nor who is
-    withheld because it does not answer.
+    withheld because it does not answer. Of a node that cannot be asked the registrar's word counts alone.
     """
     followers = {part.name for instance in deployment.instances for part in instance.parts[1:]}
-    return {
+    seen = {
         unit.labels.instance: unit.labels.pool
         for unit in observed.units.values()
         if unit.labels.kind is UnitKind.ENGINE
@@ -75,6 +75,15 @@ def serving_pools(deployment: Deployment, observed: Observed) -> dict[str, str]:
         and unit.labels.instance not in followers
         and _may_be_chosen(unit, observed.membership)
     }
+    members = observed.membership.members if observed.membership is not None else {}
+    unseen = {
+        instance.name: instance.pool
+        for instance in deployment.instances
+        if instance.leader.node in observed.unreachable
+        and (member := members.get(instance.name)) is not None
+        and member.registered
+    }
+    return {**unseen, **seen}
 
 
 def _may_be_chosen(unit: UnitStatus, membership: MembershipSeen | None) -> bool:

@@ -2,13 +2,14 @@
 
 Commands run on a cluster in memory, in virtual time, and each may be lost at any call. What is looked at all the time:
 the router can always choose one instance of every role that it could before, unless the cluster is being taken down;
-nothing is stopped that the router could still choose; no generation is used twice.
+nothing is stopped that the router could still choose; no generation and no port is used twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,10 +22,12 @@ from hypothesis import strategies as st
 
 from pdctl.control.drain import drain, undrain
 from pdctl.control.journal import Session
+from pdctl.control.move import move
 from pdctl.control.opened import Opened
-from pdctl.control.request import DrainRequest, UndrainRequest
+from pdctl.control.request import DrainRequest, MoveRequest, UndrainRequest
 from pdctl.control.up import UpOptions, up
 from tests.crash import scenario, virtual_time
+from tests.crash.edits import Edited
 from tests.crash.signals import asking_at
 from tests.crash.wire import Fault, Wire
 from tests.crash.world import DEPLOYMENT, UseCase, World
@@ -45,6 +48,10 @@ async def take_out(slot: str, stop: bool, opened: Opened, session: Session) -> i
 
 async def bring_back(slots: tuple[str, ...], opened: Opened, session: Session) -> int:
     return await undrain(opened, UndrainRequest(slots), session)
+
+
+async def shift(slot: str, pool: str, opened: Opened, session: Session) -> int:
+    return await move(opened, MoveRequest((slot,), pool), session)
 
 
 async def relaunch(slot: str, opened: Opened, session: Session) -> int:
@@ -78,6 +85,8 @@ def commands(draw: st.DrawFn) -> Command:
         f"undrain {slot}": partial(bring_back, (slot,)),
         f"restart {slot}": partial(relaunch, slot),
         "restart of all": scenario.relaunch,
+        f"move {slot} to prefill": partial(shift, slot, "prefill"),
+        f"move {slot} to decode": partial(shift, slot, "decode"),
     }
     name = draw(st.sampled_from(sorted(acts)))
     signal_at = draw(st.one_of(st.just(-1), st.integers(0, 40)))
@@ -128,10 +137,12 @@ async def played(story: list[Command]) -> None:
         assert (await world.command(partial(bring_back, ("*.*",)))).code == 0
         last = await world.command(scenario.bring_up)
         assert (last.code, last.failures) == (0, []), last.trouble
-        scenario.assert_serves(world)
+        Edited(world.inventory, world.deployment).assert_serves(world)
         again = await world.command(scenario.bring_up)
         assert (again.code, again.mutations, world.holds) == (0, [], ())
         scenario.assert_nothing_wrong(world)
+        used = Counter((node, port) for node, spec in world.history.starts for port in spec.ports)
+        assert not [each for each, count in used.items() if count > 1], "a port came back"
 
 
 @pytest.fixture(autouse=True)

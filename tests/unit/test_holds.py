@@ -213,3 +213,14 @@ def test_without_the_routers_node_nothing_can_be_fenced() -> None:
     scene.lose(R1.router.node)
     with pytest.raises(Unreachable, match="nothing can be taken from the router"):
         plan_drain(R1, held(scene), asked(SLOT, instances=(D2,)))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_last_of_a_role_is_not_drained_because_its_node_cannot_be_asked(known: bool) -> None:
+    scene = Scene.converged(R1)
+    for name in (D1, D3):
+        scene.gone(name)
+    scene.lose(R1.instance(D2).leader.node)
+    scene.members = scene.members if known else None
+    with pytest.raises(PlanRefused, match="no decode instance would be left"):
+        plan_drain(R1, held(scene), asked(SLOT, instances=(D2,), force=True))
