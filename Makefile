@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-bringup bench-fanout moves-soak bench-moves
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-tui bench-bringup bench-fanout moves-soak bench-moves
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ lock: setup  ## resolve pyproject.toml again into requirements-dev.lock
 
 bench-check: setup  ## as root: `pdctl check` on 64 hosts of the lab: what it adds, and its CPU a host
 	$(BIN)/python benchmarks/check.py
+
+bench-tui: setup  ## what the terminal costs over 256 nodes: CPU, bytes, first paint, key to paint
+	$(BIN)/python benchmarks/tui.py
 
 bench-bringup: setup  ## what pdctl adds to the start of 1, 5 and 32 engines
 	$(BIN)/python benchmarks/bringup.py
