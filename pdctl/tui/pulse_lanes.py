@@ -33,7 +33,7 @@ def lane_rows(lane: LaneView, history: History, room: Room) -> list[Inked]:
             lines.append((Span(f"and {following + 1} pools more", Ink.DIM),))
             break
         several = len(lane.pools) > 1
-        lines += _pool(pool, history, room.columns, named=several, compact=several and full + place >= room.rows)
+        lines += _pool(pool, history, room.columns, named=several, compact=several and full >= room.rows)
     if len(lines) > room.rows > 2 and len(lane.pools) == 1:
         lines = _shortened(lines, room.rows)
     return lines
@@ -41,7 +41,7 @@ def lane_rows(lane: LaneView, history: History, room: Room) -> list[Inked]:
 
 def lane_charts(lane: LaneView, history: History, room: Room) -> list[Inked]:
     """What is left of the height: charts of its first pool."""
-    return _charts(lane.pools[0], history, room)
+    return _charts(lane.pools[0], history, room, named=len(lane.pools) > 1)
 
 
 def _shortened(lines: list[Inked], rows: int) -> list[Inked]:
@@ -92,6 +92,8 @@ def _queue(pool: PoolView, words: Mapping[str, str] = MappingProxyType({})) -> I
     """`12 running · 0 waiting · 0 for KV`, or with shorter words."""
     line: Inked = ()
     for word, figure in pool.queue:
+        if words and word != "running" and figure.value == 0.0:
+            continue  # short of room: what is nothing is left out
         gap: Inked = (Span(" · ", Ink.DIM),) if line else ()
         waits = word != "running" and bool(figure.value)
         ink = Ink.WARN if waits and figure.level is Level.PLAIN else of_level(figure.level)
@@ -127,7 +129,7 @@ def _ink(row: Row) -> Ink:
     return of_level(row.trend.level)
 
 
-def _charts(pool: PoolView, history: History, room: Room) -> list[Inked]:
+def _charts(pool: PoolView, history: History, room: Room, *, named: bool) -> list[Inked]:
     """The first latency and the first rate over a quarter of an hour, one under the other."""
     chosen = [row for row in pool.rows if row.key is not None and row.bar is None]
     picks = [chosen[0], next(row for row in chosen if row.unit)]
@@ -137,14 +139,15 @@ def _charts(pool: PoolView, history: History, room: Room) -> list[Inked]:
     lines: list[Inked] = []
     for row in picks:
         rows = min(highest, room.rows // len(picks) - 2)
-        lines += [EMPTY, *plot_lines(_plot(row, pool), history, replace(room, rows=rows + 1))]
+        lines += [EMPTY, *plot_lines(_plot(row, pool, named=named), history, replace(room, rows=rows + 1))]
     return lines
 
 
-def _plot(row: Row, pool: PoolView) -> Plot:
+def _plot(row: Row, pool: PoolView, *, named: bool) -> Plot:
     assert row.key is not None
+    whose = f"{pool.name} " if named else ""
     return Plot(
-        f"{row.label} {row.unit or 'p99'}", row.key, say_amount if row.unit else say_seconds, of_role(pool.role)
+        f"{whose}{row.label} {row.unit or 'p99'}", row.key, say_amount if row.unit else say_seconds, of_role(pool.role)
     )
 
 

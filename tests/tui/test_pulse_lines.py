@@ -115,6 +115,12 @@ def test_pools_of_one_role_share_its_lane(count: int) -> None:
         assert f"decode-{place}" in text
 
 
+def test_pools_in_few_rows_are_short_and_whole() -> None:
+    text = shown(with_pools(snapshot(2, 3), Role.DECODE, 4))
+    assert "…" not in text
+    assert "decode-3 3/3  15 run · 3 wait" in text
+
+
 def test_more_pools_than_rows_are_counted() -> None:
     lines = lines_of(with_pools(snapshot(2, 3), Role.DECODE, 12))
     assert len(lines) == 21
