@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import click
 import pytest
@@ -12,10 +13,14 @@ import pytest
 from pdctl.cli import session as cli_session
 from pdctl.cli.global_options import Globals
 from pdctl.cli.session import confirm
+from pdctl.control.cluster import Cluster
+from pdctl.control.journal import Session
 from pdctl.control.read_only import refuse_read_only, why_read_only
+from pdctl.control.run import Run
 from pdctl.errors import Interrupted, PlanRefused
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
+from pdctl.plan.steps import Plan
 from tests.unit.deployments import mori_1p1d
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
@@ -43,6 +48,14 @@ def test_every_change_of_a_read_only_cluster_is_refused_with_the_file_that_says_
     assert deployment.source in refusal.value.hint
     refuse_read_only(mori_1p1d(), "up")
     assert why_read_only(mori_1p1d()) == ""
+
+
+async def test_the_use_case_itself_refuses_before_it_touches_anything() -> None:
+    """Whoever asks: there are no shells, no lease and no session that could be used here."""
+    bare = cast(Cluster, SimpleNamespace(deployment=replace(mori_1p1d(), read_only=True), clock=None))
+    run = Run(bare, "move", lambda observed, applied, lost: Plan("move", (), ()), cast(Session, None))
+    with pytest.raises(PlanRefused, match="`move` changes the cluster"):
+        await run.go()
 
 
 @pytest.fixture

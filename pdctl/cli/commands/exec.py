@@ -9,6 +9,7 @@ from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import read, refuse_read_only
 from pdctl.control.opened import Opened
+from pdctl.control.read_only import refuse_read_only as refuse_change
 from pdctl.control.remote_exec import ExecResult, exit_code, remote_exec
 from pdctl.model.events import plain
 from pdctl.text.escape import one_line
@@ -24,6 +25,7 @@ def command(options: Globals, deadline_s: float, selectors: tuple[str, ...], arg
     refuse_read_only(options, "exec")
 
     async def act(opened: Opened) -> int:
+        refuse_change(opened.deployment, "exec")
         nodes = chosen_nodes(opened.deployment, selectors)
         results: list[ExecResult] = []
         async for result in remote_exec(opened.cluster.shells, nodes, argv, deadline_s=deadline_s):
