@@ -33,7 +33,7 @@ from tests.crash.wire import Fault, Wire
 from tests.crash.world import DEPLOYMENT, UseCase, World
 
 CASES = settings(
-    max_examples=int(os.environ.get("PDCTL_OPERATOR_EXAMPLES", "15")),
+    max_examples=int(os.environ.get("PDCTL_HYPOTHESIS_EXAMPLES", "15")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
