@@ -187,10 +187,11 @@ def _summary(report: Report | None, checking: Checking, now_s: float) -> Iterato
 HEADING: Final = 10
 
 
-def detail_lines(row: HealthRow | None, columns: int) -> tuple[Inked, ...]:
+def detail_lines(row: HealthRow | None, columns: int, *, checked: bool = True) -> tuple[Inked, ...]:
     """All of one row: what to do comes before the evidence, which keeps its lines."""
     if row is None:
-        return ((Span("nothing is wrong that is known of", Ink.DIM),),)
+        text = "nothing is wrong that is known of" if checked else "no check has ended yet, and no alert stands"
+        return ((Span(text, Ink.DIM),),)
     lines: list[Inked] = []
     for heading, text in row.detail:
         if not text:

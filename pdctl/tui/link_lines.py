@@ -34,7 +34,7 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
     if wide:
         lines.insert(3, _centred((spark_span(history, link.key, inner, Ink.BASE),), room.columns))
     left = room.rows - len(lines) - 2
-    if left >= 4 and link.rate.value is not None:
+    if wide and left >= 4 and link.rate.value is not None:
         plot = Plot("KV", link.key, say_bytes)
         drawn = plot_lines(plot, history, Room(inner, min(left, CHART_ROWS), room.ascii_only))
         lines += [EMPTY, *((Span(" "), *line) for line in drawn)]

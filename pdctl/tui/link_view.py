@@ -117,5 +117,4 @@ def _pairs(pairs: tuple[PairFigures, ...]) -> tuple[str, Level]:
     counts = Counter(pair.state for pair in pairs)
     bad = [f"{counts[state]} {state.value}" for state in (PairState.BROKEN, PairState.SUSPECT) if counts[state]]
     said = bad or [f"{counts[PairState.OK]}/{len(pairs)} ok"]
-    tried = [state for state in counts if state is not PairState.UNTRIED]
-    return ", ".join(said), worst([of_pair(state) for state in tried])
+    return ", ".join(said), worst([of_pair(state) for state in counts])  # what nobody tried is not called well

@@ -172,6 +172,8 @@ def test_pairs_that_nobody_tried_are_neither_good_nor_bad() -> None:
     view = link_of(view_of(replace(silent, pairs=(untried,))))
     assert (view.handoff.text, view.pairs, view.level) == ("?", "0/1 ok", Level.UNKNOWN)
     assert link_of(view_of(replace(silent, pairs=()))).pairs == "not tried"
+    some = replace(snapshot(1, 2), pairs=(snapshot(1, 2).pairs[0], replace(untried, decode="n03.main.0")))
+    assert (link_of(view_of(some)).pairs, link_of(view_of(some)).level) == ("1/2 ok", Level.UNKNOWN)
 
 
 def test_trouble_names_what_failed_and_who_is_in_no_sum() -> None:

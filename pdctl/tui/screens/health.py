@@ -78,7 +78,8 @@ class HealthScreen(TabledScreen):
         self.redraw()
 
     def _show_detail(self) -> None:
-        self.detail.set_lines(detail_lines(self.fleet.current, max(20, self.detail.size.width - 1)))
+        width = max(20, self.detail.size.width - 1)
+        self.detail.set_lines(detail_lines(self.fleet.current, width, checked=self.report is not None))
 
     def on_fleet_table_moved(self, message: FleetTable.Moved) -> None:
         self._show_detail()
