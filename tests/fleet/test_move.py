@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.fleet.command import Operator
+from tests.fleet.command import Json, Operator
 from tests.fleet.requests import load_until
 from tests.fleet.site import Site, launches, of, status
 
@@ -60,6 +61,49 @@ async def test_ctrl_c_while_it_is_fenced_puts_everything_back(serving: Site) -> 
     seen = await status(operator)
     assert (seen["serving"], seen["ratio"]) == (True, "2P3D")
     assert launches(seen) == before
+
+
+def ended(action: str) -> Callable[[Json], bool]:
+    return lambda line: line["event"] == "step_done" and line["action"] == action
+
+
+def begun(action: str) -> Callable[[Json], bool]:
+    return lambda line: line["event"] == "step_started" and line["action"] == action
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "ratio"),
+    [
+        pytest.param(begun("drain"), "2P3D", id="drain"),
+        pytest.param(ended("fence"), "2P3D", id="fence"),
+        pytest.param(ended("write the inventory"), "1P4D", id="commit"),
+        pytest.param(begun("stop"), "1P4D", id="stop"),
+        pytest.param(ended("start"), "1P4D", id="start"),
+        pytest.param(ended("canary"), "1P4D", id="canary"),
+    ],
+)
+async def test_the_controller_is_killed_under_load_and_up_brings_about_what_the_inventory_says(
+    serving: Site, moment: Callable[[Json], bool], ratio: str
+) -> None:
+    operator = serving.operator
+    over = asyncio.Event()
+    load = asyncio.create_task(load_until(serving.router_url, over.is_set))
+    try:
+        async with operator.starts("move", "n2", "--to", "decode", "--json") as running:
+            await running.until(moment, "that moment")
+            running.send(signal.SIGKILL)
+            await running.end()
+        await asyncio.sleep(1.0)  # what runs on the nodes goes on
+        up = (await operator.pdctl("up", "--json")).expect(0)
+        seen = await status(operator)
+        assert (seen["serving"], seen["ratio"]) == (True, ratio), up.show
+        (await operator.pdctl("move", "n2", "--to", "prefill", "--json")).expect(0)
+    finally:
+        over.set()
+        report = await load
+    assert report.counts.failed == 0, report.failures
+    assert (await status(operator))["ratio"] == "2P3D"
 
 
 async def test_a_dry_run_tells_steps_times_and_the_dip_and_changes_nothing(serving: Site) -> None:
