@@ -1,5 +1,5 @@
-"""pdctl's themes. The first is the default; its colours differ for every common kind of colour blindness (they are of
-the Okabe-Ito palette), and no state is told by colour alone."""
+"""pdctl's themes. The first is the default, of the Okabe-Ito palette. In each, the colours of states differ for every
+common kind of colour blindness (tests compute it), and no state is told by colour alone."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ THEMES: Final = (
         panel="#1f2830", dark=True, variables=_SAFE,
     ),
     Theme(
-        name="pdctl-light", primary="#0072b2", secondary="#b35900", accent="#b35900", success="#0072b2",
-        warning="#8a6d00", error="#c03a00", foreground="#1b1f24", background="#fbfbf9", surface="#f1f1ee",
+        name="pdctl-light", primary="#0072b2", secondary="#b35900", accent="#b35900", success="#0080c8",
+        warning="#9a7b00", error="#701000", foreground="#1b1f24", background="#fbfbf9", surface="#f1f1ee",
         panel="#e2e4e6", dark=False,
         variables={
-            "pdctl-muted": "#6a737d", "pdctl-cursor": "#c9dff0", "pdctl-unknown": "#99447a",
+            "pdctl-muted": "#6a737d", "pdctl-cursor": "#c9dff0", "pdctl-unknown": "#c050a0",
             "pdctl-prefill": "#b35900", "pdctl-decode": "#0072b2", "pdctl-mixed": "#99447a",
+            "pdctl-heat-0": "#2f5d8a", "pdctl-heat-1": "#0072b2", "pdctl-heat-2": "#4a7a1e",
+            "pdctl-heat-3": "#8a6d00", "pdctl-heat-4": "#b35900", "pdctl-heat-5": "#b02a00",
         },
     ),
     Theme(
