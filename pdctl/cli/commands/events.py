@@ -87,4 +87,11 @@ def line(entry: Entry) -> str:
         str(entry.get("event", "?")),
     ]
     words += [str(entry[key]) for key in ("action", "subject", "command", "cause", "reason", "text") if entry.get(key)]
-    return one_line(" ".join(words))
+    return one_line(" ".join([*words, *(_moved(entry) if entry.get("event") == "moved" else ())]))
+
+
+def _moved(entry: Entry) -> Iterable[str]:
+    """A slot's move: from where to where, how it ended, what was in hand, how long it took."""
+    yield f"{entry.get('slot', '?')}: {entry.get('from_pool') or 'spare'} -> {entry.get('to_pool') or 'spare'},"
+    yield f"{entry.get('outcome', '?')} after {entry.get('took_s', '?')} s,"
+    yield f"{entry.get('in_flight_at_fence', '?')} in hand at the fence, {entry.get('cut', '?')} cut"
