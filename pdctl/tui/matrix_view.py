@@ -176,7 +176,7 @@ def _state(view: MatrixView, pair: PairFigures) -> str:
     tries = f"tried {pair.tried}, failed {pair.failures}" if pair.tried else "never tried"
     if isinstance(pair.handoff_s, Unknown):
         return f"{pair.state.value} · {tries}"
-    times = f", {pair.handoff_s.middle / view.middle_s:.1f}x the median" if view.middle_s else ""
+    times = f", {pair.handoff_s.middle / view.middle_s:.1f}x median" if view.middle_s else ""
     age = f"{duration(pair.handoff_s.age_s)} ago"
     return f"{pair.state.value} · hand-off {seconds(pair.handoff_s)} by canary{times} · {age} · {tries}"
 
