@@ -331,3 +331,26 @@ def test_a_move_that_was_cut_off_after_its_commit_is_not_called_done() -> None:
             assert any("n2.main.0 is in decode already and does not serve there" in text for text in warned)
 
     virtual_time.run(story())
+
+
+def test_edits_that_are_not_applied_yet_are_left_alone_or_in_the_way() -> None:
+    async def story(edit: tuple[str, str]) -> tuple[int | None, str, list[str]]:
+        async with World.alive() as world:
+            command = await prepared(world, FIRST)
+            world.inventory = Edited.by(edit).inventory
+            seen: list[Event] = []
+            done = await world.command(asking_at(command, -1, seen))
+            if done.code == 0:
+                assert world.inventory.text == with_pools("decode", "n2").replace(*edit)
+                assert world.applied is not None
+                assert world.applied.text == with_pools("decode", "n2"), "the edit is not called applied"
+                assert (await world.command(scenario.bring_up)).code == 0
+                assert_as_written(world)
+            return done.code, done.trouble, [event.text for event in seen if isinstance(event, Warned)]
+
+    code, _, warned = virtual_time.run(story(("settle: 1s", "settle: 2s")))
+    assert (code, len(warned)) == (0, 1)
+    assert "edits that are not applied yet" in warned[0]
+    code, trouble, _ = virtual_time.run(story(("mode: write", "mode: read")))
+    assert code == 1
+    assert "would change what starts on n2.main: kv.mode: write -> read" in trouble
