@@ -41,6 +41,7 @@ COMMANDS = {
     "drain": "take slots out of service, and hold them there",
     "undrain": "take holds away, and bring back what they held",
     "pin": "keep slots in their pool: nothing moves them",
+    "router": "move the router to another node, or start it anew",
     "down": "fence, drain and stop",
     "run": "play a playbook: use cases in a row, with gates, undo and resume",
     "exec": "run one command on many nodes",

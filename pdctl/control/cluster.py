@@ -20,7 +20,7 @@ class Cluster:
     """Everything that a use case may touch. `engines` are supervisors by node; `routing` keeps router and registrar.
 
     `lease_shell` reaches the lease node as who owns the state directory there. `reach` opens a node that the inventory
-    does not have any more.
+    does not have any more, `route` what keeps a router on a node that is not the router's (any more).
     """
 
     deployment: Deployment
@@ -33,12 +33,19 @@ class Cluster:
     clock: Clock
     take_lease: LeaseTaker = take_lease
     reach: Callable[[NodeSpec], Supervisor] | None = None
+    route: Callable[[str], Supervisor] | None = None
     _looks: dict[str, tuple[float, asyncio.Task[NodeView]]] = field(default_factory=dict)
 
     def open_node(self, node: NodeSpec) -> None:
         """Have a supervisor for a node that the inventory does not have any more."""
         if node.name not in self.engines and self.reach is not None:
             self.engines = {**self.engines, node.name: self.reach(node)}
+
+    def routing_on(self, node: str) -> Supervisor:
+        """What keeps router and registrar there."""
+        if node == self.deployment.router.node:
+            return self.routing
+        return self.engines[node] if self.route is None else self.route(node)
 
     async def look(self, node: str, *, claim: int | None = None) -> NodeView:
         """The node's units now. Router and engines may be kept by different supervisors there.

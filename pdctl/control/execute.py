@@ -21,7 +21,7 @@ from pdctl.plan.steps import Action, Plan, Step
 Handler = Callable[[Step], Awaitable[Mapping[str, Any]]]
 Emit = Callable[[Event], Awaitable[None]]
 
-WAITS_ONLY = frozenset({Action.AWAIT_READY, Action.PROVE, Action.PROVE_WHOLE, Action.DRAIN})
+WAITS_ONLY = frozenset({Action.AWAIT_READY, Action.PROVE, Action.PROVE_WHOLE, Action.DRAIN, Action.QUIET_ROUTER})
 """Steps that change nothing, so that an interrupt may cut them short."""
 
 

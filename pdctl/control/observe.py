@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pdctl.control.cluster import Cluster
 from pdctl.errors import EpochRefused, InstanceError, NodeError
 from pdctl.model.observed import MembershipSeen, NodeView, Observed, Trouble
-from pdctl.model.unit import UnitState
+from pdctl.model.role import UnitKind
+from pdctl.model.unit import UnitState, UnitStatus
 from pdctl.plan.steps import REGISTRAR
 
+_SERVICES = (UnitKind.ROUTER, UnitKind.REGISTRAR)
 NODE_DEADLINE_S = 45.0
 """Longer than connecting, logging in and one exec may take each by themselves; a node past it is reported as such."""
 
@@ -27,7 +30,29 @@ async def observe(cluster: Cluster, nodes: Iterable[str] | None = None, *, claim
     views = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, NodeView)}
     troubles = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, Trouble)}
     membership, trouble = await _membership(cluster, views)
-    return Observed(views, troubles, membership, trouble)
+    views, elsewhere = services_apart(views, cluster.deployment.router.node)
+    return Observed(views, troubles, membership, trouble, elsewhere=elsewhere)
+
+
+def services_apart(
+    views: Mapping[str, NodeView], router_node: str
+) -> tuple[dict[str, NodeView], tuple[tuple[str, UnitStatus], ...]]:
+    """The views without routers and registrars that are not on the router's node; and those of them that live."""
+    apart = tuple(
+        (node, unit)
+        for node, view in views.items()
+        for unit in view.units
+        if node != router_node and unit.labels.kind in _SERVICES
+    )
+    kept = {
+        node: replace(view, units=tuple(unit for unit in view.units if (node, unit) not in apart))
+        for node, view in views.items()
+    }
+    machine = views[router_node].machine_id if router_node in views else ""
+    lives = (UnitState.RUNNING, UnitState.STOPPING)
+    return kept, tuple(
+        (node, unit) for node, unit in apart if unit.state in lives and views[node].machine_id != machine
+    )
 
 
 async def _look(cluster: Cluster, node: str, claim: int | None) -> NodeView | Trouble:

@@ -108,6 +108,7 @@ async def open_cluster(path: Path) -> AsyncIterator[Opened]:
         NodeMembership(_entitled(router.supervisor, shells.shell(router.node)), deployment),
         SystemClock(),
         reach=reach,
+        route=lambda node: supervisor_for(router.supervisor, shells.shell(node), deployment, shells.spec(node)),
     )
     try:
         yield Opened(cluster, inventory)

@@ -26,6 +26,7 @@ from pdctl.control.steps.context import Generations, RunContext, launch_of_runni
 from pdctl.control.steps.drain import drain
 from pdctl.control.steps.membership import fence, fence_now, register
 from pdctl.control.steps.prove import prove
+from pdctl.control.steps.quiet import quiet_router
 from pdctl.control.steps.ready import await_ready
 from pdctl.control.steps.restore import unfence
 from pdctl.control.steps.routing import prove_whole, start_registrar, start_router
@@ -51,7 +52,7 @@ from pdctl.model.events import (
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.held import hold_on
-from pdctl.plan.steps import Action, Plan, Step
+from pdctl.plan.steps import ELSEWHERE, Action, Plan, Step
 
 if TYPE_CHECKING:
     from pdctl.control.gate import Gate
@@ -230,6 +231,7 @@ class Run:
             Action.FENCE: fence_now if self.now else fence,
             Action.UNFENCE: unfence,
             Action.DRAIN: drain,
+            Action.QUIET_ROUTER: quiet_router,
             Action.STOP_NUMA_BALANCING: stop_numa_balancing,
         }
         handlers: dict[Action, Handler] = {action: partial(handler, ctx) for action, handler in with_context.items()}
@@ -272,7 +274,8 @@ class Run:
 def _departed_are_gone(deployment: Deployment, plan: Plan, tally: Tally) -> bool:
     """Whether all that was to end on nodes that the inventory does not have any more did: else the inventory that had
     them stays on record, since nothing else tells where they are."""
-    return all(tally.ends.get(step.id) is End.DONE for step in plan.steps if step.node not in deployment.nodes)
+    left = [step for step in plan.steps if step.node not in deployment.nodes or ELSEWHERE in step.subject]
+    return all(tally.ends.get(step.id) is End.DONE for step in left)
 
 
 def _may_live(observed: Observed, member: Member) -> bool:

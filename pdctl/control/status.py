@@ -129,7 +129,11 @@ def _alerts(observed: Observed) -> tuple[str, ...]:
     registrar = observed.membership.alerts if observed.membership else ()
     notes = (f"{name}: {note}" for name, view in observed.nodes.items() for note in view.notes)
     unknown = (f"which slots are held is not known: {observed.holds.trouble}",) if observed.holds.trouble else ()
-    return (*(f"registrar: {alert}" for alert in registrar), *differing_builds(observed), *notes, *unknown)
+    old = (
+        f"{unit.labels.instance} runs on {node} too, where the inventory does not have it: `pdctl up` stops it"
+        for node, unit in observed.elsewhere
+    )
+    return (*(f"registrar: {alert}" for alert in registrar), *differing_builds(observed), *notes, *unknown, *old)
 
 
 def ratio(instances: tuple[Instance, ...], views: tuple[UnitView, ...] | list[UnitView]) -> str:

@@ -67,7 +67,9 @@ class Observed:
     """The cluster as seen. A node is in `nodes` or in `unreachable`, never in both, never in neither.
 
     `membership` None means unknown (the registrar does not run or cannot be read), with the reason in
-    `membership_trouble`. `holds` are read where they are asked for, and empty elsewhere.
+    `membership_trouble`. `holds` are read where they are asked for, and empty elsewhere. `elsewhere`:
+    routers and registrars, with their nodes, that live where the inventory does not have the router (any more); they
+    are not among `units`.
     """
 
     nodes: Mapping[str, NodeView]
@@ -75,6 +77,7 @@ class Observed:
     membership: MembershipSeen | None = None
     membership_trouble: str = ""
     holds: Holds = field(default_factory=Holds)
+    elsewhere: tuple[tuple[str, UnitStatus], ...] = ()
     units: Mapping[str, UnitStatus] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

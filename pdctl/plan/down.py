@@ -10,7 +10,7 @@ from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import take_down
 from pdctl.plan.held import kept_holds, slots_of
-from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Blocked, Change, ChangeKind, Plan, Step, step_id
+from pdctl.plan.steps import ELSEWHERE, REGISTRAR, ROUTER, Action, Blocked, Change, ChangeKind, Plan, Step, step_id
 
 
 def plan_down(
@@ -73,6 +73,11 @@ def _router_first(steps: list[Step]) -> list[Step]:
 
 def _stop_routing(deployment: Deployment, observed: Observed, changes: list[Change], steps: list[Step]) -> None:
     node = deployment.router.node
+    for at, other in observed.elsewhere:
+        action = Action.STOP_ROUTER if other.labels.kind is UnitKind.ROUTER else Action.STOP_REGISTRAR
+        subject = f"{other.labels.instance}{ELSEWHERE}{at}"
+        changes.append(Change(ChangeKind.STOP, subject, at, other.state.value))
+        steps.append(Step(action, subject, at, "down"))
     after = tuple(step.id for step in steps if step.action is Action.STOP)
     for name, action in ((ROUTER, Action.STOP_ROUTER), (REGISTRAR, Action.STOP_REGISTRAR)):
         unit = observed.unit(name)

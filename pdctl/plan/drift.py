@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed
 from pdctl.model.unit import UnitState, UnitStatus
-from pdctl.plan.steps import Change, ChangeKind
+from pdctl.plan.steps import ELSEWHERE, Change, ChangeKind
 
 _LIVES = (UnitState.RUNNING, UnitState.STOPPING)
 _STRAY = "runs, and is in no inventory that was applied"
@@ -57,7 +57,7 @@ def find_drift(
 
     `wanted`: spec hashes of the inventory at hand, by unit name.
     """
-    if change.kind in (ChangeKind.RESTART, ChangeKind.FIX):
+    if change.kind in (ChangeKind.RESTART, ChangeKind.FIX) or ELSEWHERE in change.subject:
         return None
     names = _parts(deployment, change.subject)
     units = [observed.unit(name) for name in names]

@@ -51,8 +51,8 @@ def _ordered(
         more = [step_id(Action.PROVE, name) for name in sorted(proven, key=lambda name: sides.get(name, "") != own)]
     elif step.id == STOP:
         more = [step_id(Action.DRAIN, name) for name in second]
-    elif step.id == START and STOP not in known:
-        more = [step_id(Action.FENCE, name) for name in second]
+    elif step.id == START:  # nobody of the old mode is on the list when it begins to listen
+        more = sorted(name for name in known if name.startswith(step_id(Action.FENCE, "")))
     elif step.action is Action.REGISTER:
         more = [START]
     return replace(step, needs=(*step.needs, *(name for name in more if name in known and name not in step.needs)))

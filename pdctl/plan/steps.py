@@ -27,6 +27,7 @@ class Action(StrEnum):
     COMMIT = "write the inventory"
     TAKE_BACK = "put the inventory back"
     STOP = "stop"
+    QUIET_ROUTER = "wait until no client uses it"
     STOP_ROUTER = "stop router"
     STOP_REGISTRAR = "stop registrar"
     STOP_NUMA_BALANCING = "set kernel.numa_balancing to 0"
@@ -35,6 +36,8 @@ class Action(StrEnum):
 CLUSTER = "cluster"
 ROUTER = "router"
 REGISTRAR = "registrar"
+ELSEWHERE = "@"
+"""Between a service and the node that it should have left: `router@n1` is another one than `router`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.chains import bring_up, take_down
 from pdctl.plan.flip import in_halves
+from pdctl.plan.floors import serving_pools
 from pdctl.plan.held import held_instances, hold_warnings, left_alone
 from pdctl.plan.occupied import holders
+from pdctl.plan.router_move import leave_old_router
 from pdctl.plan.standing import Stand, Standing, stand
 from pdctl.plan.steps import (
     CLUSTER,
@@ -54,15 +56,15 @@ def plan_up(
 ) -> Plan:
     """The steps that make the cluster what the inventory says.
 
-    `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances
-    that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once` of a pool
-    (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why: what of
-    them runs is left as it is, and so are `left` (instances, strays, services) and what a hold keeps out of service.
-    `hung` are stopped without a drain, which would never end.
+    `only` limits the plan to those instances (None: all of them, router and strays too); `restart` names instances and
+    services that are relaunched even though they run as wanted. Engines that serve are replaced in waves of `at_once`
+    of a pool (`waves`), unless one gets the other's GPUs. `refused` are instances that must not be launched, with why:
+    what of them runs is left as it is, and so are `left` (instances, strays, services) and what a hold keeps out of
+    service. `hung` are stopped without a drain, which would never end.
     Nothing that serves is replaced while the router's node is out of reach, since the router could still choose it, nor
     in a pool of which too much is out of reach.
     """
-    draft = _Draft(deployment, wanted, observed, dict(refused or {}), left or {}, hung)
+    draft = _Draft(deployment, wanted, observed, dict(refused or {}), left or {}, hung, restart)
     draft.routing()
     held = held_instances(deployment, observed.holds.standing)
     chosen = [each for each in deployment.instances if only is None or each.name in only]
@@ -74,6 +76,10 @@ def plan_up(
     draft.vacate()
     draft.take_turns(at_once)
     draft.proof()
+    if only is None:
+        changes, steps = leave_old_router(observed, draft.steps)
+        draft.changes += changes
+        draft.steps += steps
     kept = left_alone(deployment, observed, (each.name for each in chosen))
     warnings = hold_warnings(deployment, observed.holds)
     return Plan("up", tuple(draft.changes), tuple(draft.steps), tuple(draft.blocked), kept, warnings)
@@ -87,6 +93,7 @@ class _Draft:
     refused: dict[str, Trouble]
     left: Mapping[str, Trouble]
     hung: frozenset[str]
+    restart: frozenset[str]
     changes: list[Change] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
@@ -96,9 +103,11 @@ class _Draft:
     gaining: dict[str, str] = field(default_factory=dict)
     leaving: dict[str, str] = field(default_factory=dict)
     holders: dict[str, frozenset[str]] = field(init=False)
+    serving: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         everyone = self.deployment.instances
+        self.serving = serving_pools(self.deployment, self.observed)
         self.holders = {each.name: holders(self.deployment, each, self.observed) for each in everyone}
         for name, others in self.holders.items():
             for other in sorted(others & self.left.keys()):
@@ -115,6 +124,7 @@ class _Draft:
 
     def _service(self, name: str, node: str, start: Action, stop: Action) -> bool:
         unit = self.observed.unit(name)
+        anew = name in self.restart
         if name in self.left:
             self.blocked.append(Blocked(name, node, self.left[name]))
             return False
@@ -124,10 +134,11 @@ class _Draft:
         if unit is not None and unit.state in (UnitState.RUNNING, UnitState.STOPPING):
             reason = "still stopping"
             if unit.state is UnitState.RUNNING:
-                if unit.labels.spec_hash == self.wanted.hashes[name]:
+                old, new = unit.labels.spec_hash, self.wanted.hashes[name]
+                if old == new and not anew:
                     return False
-                reason = f"settings changed (spec {unit.labels.spec_hash} -> {self.wanted.hashes[name]})"
-            self.changes.append(Change(ChangeKind.REPLACE, name, node, reason))
+                reason = "restart asked for" if old == new else f"settings changed (spec {old} -> {new})"
+            self.changes.append(Change(ChangeKind.RESTART if anew else ChangeKind.REPLACE, name, node, reason))
             self.steps.append(Step(stop, name, node, reason))
             self.steps.append(Step(start, name, node, reason, needs=(step_id(stop, name),)))
             return True
@@ -180,8 +191,8 @@ class _Draft:
             self.blocked.append(Blocked(name, node, missing))
             return
         self.changes.append(Change(kind, name, node, reason, self.wanted.differences.get(name, ())))
-        if serves:
-            self.losing[name] = self._serves_in(instance)
+        if name in self.serving:
+            self.losing[name] = self.serving[name]
         else:
             self.gaining[name] = instance.pool
         self.steps += take_down(name, node, reason, drain=serves and name not in self.hung)
@@ -195,11 +206,6 @@ class _Draft:
             return None
         cause = f"{len(lost)} of {len(members)} instances of pool {pool} are out of reach: none that serves is replaced"
         return Trouble(cause, "mend them first; `pdctl restart` replaces one all the same", 4)
-
-    def _serves_in(self, instance: Instance) -> str:
-        """The pool that its engine was launched for."""
-        unit = self.observed.unit(instance.name)
-        return unit.labels.pool if unit is not None else instance.pool
 
     def strays(self) -> None:
         """Units of this cluster on reachable nodes that the inventory does not hold."""
@@ -242,11 +248,7 @@ class _Draft:
 
     def _capacities(self) -> dict[str, PoolCapacity]:
         """Every pool that somebody serves in, or is to."""
-        serving = Counter(
-            self._serves_in(instance)
-            for instance in self.deployment.instances
-            if stand(instance, self._hashes(instance), self.observed).standing in (Standing.SERVING, Standing.OUTDATED)
-        )
+        serving = Counter(self.serving.values())
         sizes = Counter(instance.pool for instance in self.deployment.instances)
         pools = self.deployment.pools
         names = {*pools, *serving, *self.losing.values()}

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 _PREFIX = "vllm_router_"
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)(?: \d+)?$")
 _WORKER = re.compile(r'(?:^|,)worker="([^"]*)"')
+_GIVEN = ("pd_requests_total", "processed_requests_total")
+_HELD = ("pd_pending_decode_requests", "pd_active_decode_requests", "pd_prefill_occupancy")
 _DECODES, _PREFILLS = "pd_decode_requests_total", "pd_prefill_requests_total"
 
 
@@ -49,6 +51,33 @@ def parse_router_load(text: str, worker: str) -> RouterLoad:
         figure("pd_active_decode_requests", _DECODES),
         figure("pd_prefill_occupancy", _PREFILLS),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RouterUse:
+    """What clients do with a router: requests that it has been given since its start, and legs that it holds now."""
+
+    given: float
+    held: float
+
+
+def parse_router_use(text: str) -> RouterUse | None:
+    """Over all workers; None where that is not known."""
+    given = held = 0.0
+    ours = not text.strip()
+    for line in text.splitlines():
+        sample = _SAMPLE.match(line.strip())
+        if sample is None or not sample["name"].startswith(_PREFIX):
+            continue
+        ours = True
+        name = sample["name"].removeprefix(_PREFIX)
+        try:
+            value = float(sample["value"])
+        except ValueError:
+            return None
+        given += value if name in _GIVEN else 0.0
+        held += value if name in _HELD else 0.0
+    return RouterUse(given, held) if ours else None
 
 
 def _samples(text: str, worker: str) -> Mapping[str, float] | None:

@@ -54,6 +54,10 @@ class SshShells:
         """Know one more node; one that is known already stays as it is."""
         self._nodes.setdefault(node.name, node)
 
+    def spec(self, node: str) -> NodeSpec:
+        """The node of that name. Raises KeyError."""
+        return self._nodes[node]
+
     def shell(self, node: str) -> SshShell:
         """See `Shells`. Raises UsageError where the node's jump host or ssh_config makes no sense."""
         if node not in self._shells:

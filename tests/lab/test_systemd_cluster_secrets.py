@@ -118,7 +118,7 @@ async def test_a_secret_is_in_the_engines_environment_and_nowhere_else(lab: Lab,
         said = [up, *[await operator.pdctl(*words) for words in READS]]
         assert (await places(h1)) | (await places(h2)) == set()
         await h2.run("systemctl", "kill", "--signal=KILL", "pdctl.lab.h2.main.0")
-        said += [await operator.succeeds("-v", "up"), await operator.succeeds("-v", "restart", "h1.main.0")]
+        said += [await operator.succeeds("-v", "up"), await operator.succeeds("-v", "restart", "--force", "h1.main.0")]
         said.append(await operator.succeeds("-v", "down"))
         assert (await places(h1)) | (await places(h2)) == set()
     assert seen == set()

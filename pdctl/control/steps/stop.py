@@ -9,7 +9,7 @@ from typing import Any
 from pdctl.control.steps.context import RunContext
 from pdctl.errors import InstanceError
 from pdctl.model.unit import StopReport, unit_name
-from pdctl.plan.steps import REGISTRAR, Step
+from pdctl.plan.steps import ELSEWHERE, REGISTRAR, Step
 from pdctl.supervisors.ports import Supervisor
 
 
@@ -33,7 +33,9 @@ class Stopper:
 
     async def routing(self, step: Step) -> Mapping[str, Any]:
         """Stop the router or the registrar. The router drains its streams at SIGTERM."""
-        report = await self._one(self._ctx.cluster.routing, step.subject, clears=step.subject == REGISTRAR)
+        name, at, _ = step.subject.partition(ELSEWHERE)
+        supervisor = self._ctx.cluster.routing_on(step.node)
+        report = await self._one(supervisor, name, clears=name == REGISTRAR and not at)
         self._ctx.stopped.add(step.subject)
         return _detail([report])
 
