@@ -176,6 +176,7 @@ class Run:
         ctx = RunContext(self.cluster, observed, lease.epoch, values, book, generations, progress)
         ctx.holds = HoldBook(observed.holds.all, lease.record_holds)
         ctx.applied = AppliedBook(lease.applied, lease.record)
+        ctx.interrupted = self.session.interrupt.asked.is_set
         return ctx
 
     async def _book(self, observed: Observed, epoch: int) -> MemberBook:

@@ -184,6 +184,29 @@ def test_a_move_that_is_cancelled_before_its_stop_leaves_everything_as_it_was() 
     assert ends["unfinished"] >= 3, ends
 
 
+def test_a_cancelled_fence_is_not_waited_for() -> None:
+    async def story() -> float:
+        async with World.alive() as world:
+            command = await prepared(world, FIRST)
+            asked_s = 0.0
+
+            async def cancelled(opened: Opened, session: Session) -> int:
+                def sink(event: Event) -> None:
+                    nonlocal asked_s
+                    if event.event == "step_progress" and not session.interrupt.asked.is_set():
+                        asked_s = asyncio.get_running_loop().time()
+                        session.interrupt.ask()
+                    session.sink(event)
+
+                return await command(opened, Session(sink, session.interrupt, session.run))
+
+            assert (await world.command(cancelled)).code == 130
+            scenario.assert_serves(world)
+            return asyncio.get_running_loop().time() - asked_s
+
+    assert virtual_time.run(story()) < 2.0, "the router forgets it after 5 s"
+
+
 def test_an_engine_that_does_not_come_up_in_its_new_role_leaves_the_way_on_and_the_way_back() -> None:
     async def story(then: UseCase, text: str) -> None:
         async with World.alive() as world:

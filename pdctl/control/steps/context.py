@@ -107,7 +107,7 @@ class RunContext:
 
     `stopped`: whose stop this run has begun. `fenced`: members as they were when this run took them off the list.
     `at_fence`: what they had in flight then. `fabric`: what checked nodes tell their engines, by node; empty where
-    nodes were not checked.
+    nodes were not checked. `interrupted`: whether the operator has asked to stop, for a step that waits within it.
     """
 
     cluster: Cluster
@@ -125,6 +125,7 @@ class RunContext:
     fenced: dict[str, Member] = field(default_factory=dict)
     at_fence: dict[str, InFlight] = field(default_factory=dict)
     holds: HoldBook = field(default_factory=lambda: HoldBook((), _no_lease))
+    interrupted: Callable[[], bool] = lambda: False
     applied: AppliedBook = field(default_factory=lambda: AppliedBook(None, _no_lease))
 
     @property

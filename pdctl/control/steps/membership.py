@@ -77,6 +77,8 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
     while (left_s := began + facts.evict_s - ctx.clock.monotonic()) > 0:
         if not ctx.members.names and await _router_is_empty(ctx):
             break
+        if ctx.interrupted():  # nothing that follows begins any more
+            return {"evicted": "not waited for: interrupted"}
         ctx.progress(step, "waiting for the router to forget it")
         await ctx.clock.sleep(min(POLL_S, left_s))
     return {"evicted_s": round(ctx.clock.monotonic() - began, 3)}
