@@ -136,7 +136,7 @@ def calls_of(edited: Edited) -> list[Call]:
 # Killed before a call is killed after the one before it; a request that is lost leaves less done than a reply that is.
 LOSSES = [
     Fault.KILLED_AFTER,
-    Fault.REPLY_LOST,
+    pytest.param(Fault.REPLY_LOST, marks=pytest.mark.slow),
     pytest.param(Fault.KILLED_BEFORE, marks=pytest.mark.slow),
     pytest.param(Fault.REQUEST_LOST, marks=pytest.mark.slow),
 ]
