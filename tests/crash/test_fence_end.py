@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pdctl.control.observe import observe
 from pdctl.control.opened import Opened
 from pdctl.control.ports import Answer, Http
 from pdctl.control.request import DrainRequest, UndrainRequest
+from pdctl.model.figure import Figure
 from pdctl.model.hold import HoldKind
 from pdctl.model.role import Role
 from pdctl.model.snapshot import PairState, Snapshot
@@ -286,3 +287,20 @@ def test_an_end_that_is_no_member_any_more_gets_no_canary(monkeypatch: pytest.Mo
         assert {decode for _, decode in sky.http.tried} == {"n3", "n5"}
 
     under(lambda prefill, decode: "", story)
+
+
+def test_light_traffic_is_not_taken_for_none_between_two_of_its_requests() -> None:
+    """A request every 20 s, and two canaries in five minutes; the router saw none in its ten seconds."""
+    bench = Bench()
+    for second in range(0, 301, 5):
+        bench.now_s = float(second)
+        requests = second // 20 + (2 if second > 100 else 0)
+        bench.scrape("n1", counter("request_success_total", requests, finished_reason="length"))
+    quiet = bench.build()
+    assert not isinstance(quiet.router.requests, Figure)
+    assert room.clients_per_s(quiet, 2) == pytest.approx(0.05, rel=0.1)
+    told = replace(quiet, router=replace(quiet.router, requests=Figure.exact(0.0, 0.0)))
+    assert room.clients_per_s(told, 2) == pytest.approx(0.05, rel=0.1)
+    busy = replace(quiet, router=replace(quiet.router, requests=Figure.exact(40.0, 0.0)))
+    assert room.clients_per_s(busy, 2) == pytest.approx(40.0)
+    assert room.clients_per_s(seen(), 0) is None
