@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,16 +74,25 @@ async def reread(opened: Opened) -> Opened:
     are made from (nodes, login, engine, router) has changed: they would have to be made anew.
     """
     old = opened.deployment
-    inventory, deployment = await asyncio.to_thread(read_deployment, Path(old.source))
-    if deployment.digest == old.digest:
+    path = Path(old.source)
+    if await asyncio.to_thread(_digest, path) == old.digest:  # parsing a large one takes a while
         return opened
+    inventory, deployment = await asyncio.to_thread(read_deployment, path)
     for what in ("cluster", "nodes", "engine", "router", "lease_node", "state_dir", "docker"):
         if getattr(old, what) != getattr(deployment, what):
             raise PlanRefused(
-                f"the inventory says another {what.replace('_', ' ')} than it did", hint="leave and open pdctl again"
+                f"`{what}` of the inventory changed since it was opened", hint="leave and open pdctl again"
             )
     opened.cluster.deployment = deployment
-    return Opened(opened.cluster, inventory)
+    return replace(opened, inventory=inventory)
+
+
+def _digest(path: Path) -> str:
+    """Of the file as it is now; "" where it cannot be read, which reading it says in words."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 @asynccontextmanager
