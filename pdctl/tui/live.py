@@ -123,4 +123,4 @@ def _said() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PdctlError(error.strerror or str(error)) from error
+        raise PdctlError(error.strerror or str(error) or type(error).__name__) from error
