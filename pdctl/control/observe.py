@@ -48,11 +48,10 @@ def services_apart(
         node: replace(view, units=tuple(unit for unit in view.units if (node, unit) not in apart))
         for node, view in views.items()
     }
-    machine = views[router_node].machine_id if router_node in views else ""
+    home = views[router_node].units if router_node in views else ()
+    same = {unit.incarnation for unit in home} - {""}  # another name of the router's machine shows the same ones
     lives = (UnitState.RUNNING, UnitState.STOPPING)
-    return kept, tuple(
-        (node, unit) for node, unit in apart if unit.state in lives and views[node].machine_id != machine
-    )
+    return kept, tuple((node, unit) for node, unit in apart if unit.state in lives and unit.incarnation not in same)
 
 
 async def _look(cluster: Cluster, node: str, claim: int | None) -> NodeView | Trouble:
