@@ -33,6 +33,7 @@ class Proposal:
     """What would be done now. `expected` by step id. `command` is the argv of the CLI twin.
 
     `no_return` names the step after which a move can no longer be taken back ("" where there is none, as in a drain).
+    `effect` is what it should do to latencies, in words; "" where nobody can say.
     """
 
     plan: Plan
@@ -41,3 +42,4 @@ class Proposal:
     expected: Mapping[str, Expected] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     no_return: frozenset[str] = frozenset()
+    effect: str = ""

@@ -33,13 +33,13 @@ def command_text(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-def plan_lines(proposal: Proposal, width: int, *, effect: str = "") -> list[Inked]:
+def plan_lines(proposal: Proposal, width: int) -> list[Inked]:
     """What the operator is asked to agree to, but for the steps: capacity, warnings, what is left out, the effect."""
     lines: list[Inked] = []
     lines += dip_lines(proposal.dips)
-    if effect:
-        lines += _paragraph("effect    ", effect, Ink.BASE, width)
-    for text in (*proposal.warnings, *proposal.plan.warnings):
+    if proposal.effect:
+        lines += _paragraph("effect  ", proposal.effect, Ink.BASE, width)
+    for text in dict.fromkeys((*proposal.warnings, *proposal.plan.warnings)):
         lines += _paragraph("▲ ", text, Ink.WARN, width)
     for item in proposal.plan.blocked:
         lines += _paragraph("? ", f"{item.subject} is left out: {item.trouble.cause}", Ink.UNKNOWN, width)

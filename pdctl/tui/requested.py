@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pdctl.control.move_edit import SPARE
 from pdctl.control.request import DrainRequest, MoveRequest, Request, RestartRequest, UndrainRequest
 from pdctl.model.deployment import Deployment
 from pdctl.model.snapshot import Snapshot
@@ -23,6 +24,8 @@ class PoolChoice:
 
     @property
     def text(self) -> str:
+        if self.name == SPARE:
+            return f"{self.name:<16} spare: engines are stopped, and nothing is started"
         serving = "?" if self.serving is None else str(self.serving)
         here = "  here" if self.here else ""
         return f"{self.name:<16} {self.role:<8} {serving:>3} of {self.instances:<3} serving  floor {self.floor}{here}"
@@ -39,6 +42,8 @@ def pool_choices(deployment: Deployment, shown: Snapshot | None, selectors: Sequ
         choices.append(
             PoolChoice(pool.name, pool.role.value, instances, serving, pool.min_instances, now == {pool.name})
         )
+    if now != {None}:
+        choices.append(PoolChoice(SPARE, "spare", 0, None, 0))
     return choices
 
 

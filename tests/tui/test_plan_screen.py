@@ -37,6 +37,7 @@ PROPOSAL = Proposal(
     dips=(Dip("prefill", 2, 2, 3, 1), Dip("decode", 3, 2, 2, 1)),
     expected={STEPS[0].id: Expected(1.0, 2.0, "settings"), STEPS[1].id: Expected(2.0, None, "settings")},
     warnings=("decode will be busy",),
+    effect="TTFT p99 falls by a third",
     no_return=frozenset({STEPS[2].id}),
 )
 
@@ -81,7 +82,7 @@ async def first_of(*events: asyncio.Event) -> None:
 
 
 def fleet(**fields: object) -> Fleet:
-    """Operations on 2P3D whose nodes are n01 to n05 by name."""
+    """Operations on 2P3D, the cluster of the snapshots by its name."""
     deployment = r1_2p3d()
     return Fleet(deployment=replace(deployment, cluster="demo"), proposal=PROPOSAL, **fields)  # type: ignore[arg-type]
 
@@ -140,13 +141,14 @@ async def test_a_move_is_shown_as_a_plan_and_cancel_has_the_focus() -> None:
     async with shown(operations) as pilot:
         await pilot.press("m")
         question = await on_screen(pilot, ChoosePool)
-        assert question.query_one(OptionList).option_count == 2
+        assert question.query_one(OptionList).option_count == 3  # both pools, and none: a spare
         await pilot.press("enter")
         screen = await on_screen(pilot, PlanScreen)
         await until(pilot, lambda: screen.proposal, "the plan")
         told = text(pilot)
         assert "decode         3        2        2        1" in told
-        assert "decode will be busy" in told
+        assert told.count("decode will be busy") == 1
+        assert "effect  TTFT p99 falls by a third" in told
         assert "$ pdctl move n05 --to prefill" in told
         assert "point of no return" in told
         assert isinstance(pilot.app.focused, Button)

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
+from pdctl.control.move_edit import SPARE
 from pdctl.control.proposal import Proposal
 from pdctl.control.request import MoveRequest, Request
 from pdctl.errors import PdctlError
@@ -55,7 +56,7 @@ class PlanScreen(ViewScreen):
         self.refused: PdctlError | None = None
         self.agreed = request is None
         self._asked_s = 0.0
-        self._origin = ""  # the pool that all of a move comes from; "": several, or none
+        self._origin = ""  # the pool that all of a move comes from; "": several
         self._forget: Callable[[], None] = lambda: None
 
     @classmethod
@@ -82,7 +83,7 @@ class PlanScreen(ViewScreen):
         self._forget = self.runs.listen(self.draw)
         if self.request is not None:
             pools = pools_of(self.pdctl.operations.deployment, self.request.selectors)
-            self._origin = next(iter(pools)) or "" if len(pools) == 1 else ""
+            self._origin = (next(iter(pools)) or SPARE) if len(pools) == 1 else ""
             self.ask_for_plan(self.request)
         if self.pdctl.settings.timers:
             self.set_interval(1.0, self.draw)
