@@ -23,8 +23,8 @@ from pdctl.model.events import (
     Warned,
 )
 from pdctl.plan.steps import Plan
-from pdctl.text.duration import duration
 from pdctl.text.phrases import phrase
+from pdctl.tui.step_words import step_words
 
 
 class StepState(StrEnum):
@@ -218,7 +218,7 @@ def _row(
         case StepProgress():
             return row if row.state.ended else replace(row, state=StepState.RUNNING, text=event.text)
         case StepDone():
-            return replace(row, state=StepState.DONE, took_s=event.took_s, text=_told(event))
+            return replace(row, state=StepState.DONE, took_s=event.took_s, text=step_words(event.detail))
         case StepSkipped():
             return replace(row, state=StepState.SKIPPED, text=event.reason)
         case StepFailed():
@@ -226,26 +226,6 @@ def _row(
             took_s = None if row.began_s is None else now_s - row.began_s
             said = f"{event.cause}; it may or may not have happened" if event.unknown else event.cause
             return replace(row, state=state, text=said, hint=event.hint, last_lines=event.last_lines, took_s=took_s)
-
-
-_UNTOLD = frozenset({"existed", "inventory"})
-"""What a step notes for the journal, and nobody reads on the screen."""
-
-
-def _told(event: StepDone) -> str:
-    """What a finished step has to tell: all that it noted, but for what is nothing."""
-    told = []
-    for key, value in event.detail.items():
-        name = key.replace("_", " ")
-        if key in _UNTOLD or value is False or value in (None, "", (), [], {}):
-            continue
-        if value is True:
-            told.append(name)
-        elif key.endswith("_s") and isinstance(value, int | float):
-            told.append(f"{name[:-2]} {duration(value)}")
-        else:
-            told.append(f"{name} {value}")
-    return ", ".join(told)
 
 
 def _with_rows(view: RunView, rows: Iterable[StepRow]) -> RunView:
