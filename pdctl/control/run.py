@@ -52,6 +52,7 @@ from pdctl.model.events import (
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.held import hold_on
+from pdctl.plan.router_move import refuse_two_routers
 from pdctl.plan.steps import ELSEWHERE, Action, Plan, Step
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class Run:
             observed = replace(await observe(self.cluster, claim=lease.epoch), holds=holds)
             observed, gone = await see_departed(self.cluster, observed, lease.applied, claim=lease.epoch)
             plan = self.make_plan(observed, lease.applied, {})
+            if self.command != "down":
+                refuse_two_routers(observed, plan)
             admission = Admission() if self.gate is None else await self.gate.admit(plan, observed, emit)
             if admission.lost:
                 plan = self.make_plan(observed, lease.applied, admission.lost)

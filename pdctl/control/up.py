@@ -19,6 +19,7 @@ from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.drift import Drift, anything_lives, find_drift
 from pdctl.plan.floors import PoolDip, below_floor, pool_dips
+from pdctl.plan.router_move import refuse_two_routers
 from pdctl.plan.steps import Action, Plan
 from pdctl.plan.up import plan_up
 from pdctl.routers.facts import Removal, router_facts
@@ -122,8 +123,7 @@ def decide(
         drift = {each.subject: each for each in seen if each is not None}
     if want.flips:
         refuse_flip(options, plan)
-    if observed.elsewhere:
-        refuse_two_routers(observed, plan)
+    refuse_two_routers(observed, plan)
     left = {each.subject: Trouble(f"{each.text}; left as it is", ADOPT_HINT) for each in drift.values() if each.by_hand}
     if left and not options.adopt:
         plan = made(left)
@@ -142,17 +142,6 @@ def refuse_flip(options: UpOptions, plan: Plan) -> None:
             f"the KV transfer mode changes for all or for none, and {first.subject} cannot be changed: "
             f"{first.trouble.cause}",
             hint="mend that first, or take it out of the inventory",
-        )
-
-
-def refuse_two_routers(observed: Observed, plan: Plan) -> None:
-    """Raises PlanRefused where an engine would leave while a router elsewhere may still choose it."""
-    fences = [step.subject for step in plan.steps if step.action is Action.FENCE]
-    if fences:
-        node = observed.elsewhere[0][0]
-        raise PlanRefused(
-            f"a router still serves on {node}, and it would go on choosing {fences[0]} after that is gone",
-            hint="move the router first, in a change of its own; `pdctl router move` does",
         )
 
 

@@ -7,8 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pdctl.errors import PlanRefused
 from pdctl.model.observed import Observed
-from pdctl.plan.steps import CLUSTER, ELSEWHERE, REGISTRAR, ROUTER, Action, Change, ChangeKind, Step, step_id
+from pdctl.model.role import UnitKind
+from pdctl.plan.steps import CLUSTER, ELSEWHERE, REGISTRAR, ROUTER, Action, Change, ChangeKind, Plan, Step, step_id
+
+
+def refuse_two_routers(observed: Observed, plan: Plan) -> None:
+    """Raises PlanRefused where an engine would leave while a router elsewhere may still choose it: only the list of the
+    router that the inventory has is written."""
+    fences = [step.subject for step in plan.steps if step.action is Action.FENCE]
+    routers = [node for node, unit in observed.elsewhere if unit.labels.kind is UnitKind.ROUTER]
+    if fences and routers:
+        raise PlanRefused(
+            f"a router still serves on {routers[0]}, and it would go on choosing {fences[0]} after that is gone",
+            hint="let the router's move end first, in a change of its own: `pdctl up`, with nothing else edited",
+        )
 
 
 def leave_old_router(observed: Observed, steps: Iterable[Step]) -> tuple[list[Change], list[Step]]:
