@@ -4,6 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-docs/tui}
+sizes=${SIZES:-80x24 160x48}
+concurrency=${CONCURRENCY:-16}
 pdctl=$PWD/.venv/bin/pdctl
 socket=pdctl-captures-$$
 scratch=$(mktemp -d)
@@ -13,6 +15,7 @@ export TMPDIR="$scratch" XDG_CONFIG_HOME="$scratch/config" TERM=xterm-256color L
 trap 'tmux -L "$socket" kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT INT TERM
 
 keys() { tmux -L "$socket" send-keys -t demo "$@"; }
+leave() { keys Escape; sleep 1; }  # what follows at once would be taken for alt and a key
 shot() { tmux -L "$socket" capture-pane -p -t demo >"$out/$1-$size.txt"; echo "$out/$1-$size.txt"; }
 # until TEXT SECONDS: wait for it to be on the screen
 until_shown() {
@@ -24,26 +27,26 @@ until_shown() {
     done
 }
 
-for size in 80x24 160x48; do
-    tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo"
+for size in $sizes; do
+    tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo --concurrency $concurrency"
     tmux -L "$socket" set -g status off
     tmux -L "$socket" set -s escape-time 0
     until_shown "up: " 30
     shot starting
     until_shown "live" 60
-    sleep 20
+    sleep 15
     shot pulse
     keys 2; sleep 2; shot nodes
-    keys /; keys -l "pool:decode ttft<1s"; sleep 2; shot nodes-filter; keys Escape
+    keys /; keys -l "pool:decode ttft<1s"; sleep 2; shot nodes-filter; leave
     keys v v; sleep 1; shot instances; keys v
-    keys Enter; sleep 4; shot node; keys Escape
-    keys ?; sleep 1; shot help; keys Escape
-    keys 3; sleep 2; shot matrix
-    keys 4; sleep 8; shot health
+    keys Enter; sleep 4; shot node; leave
+    keys ?; sleep 1; shot help; leave
+    keys 3; sleep 1; keys c; sleep 4; shot matrix
+    keys 4; sleep 6; shot health
     keys 2; sleep 1; keys Home; sleep 1; keys m; sleep 2; shot move-pool
     keys Down Enter; sleep 3; shot move-plan
     keys Tab Enter; sleep 3; shot move-running
-    until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done
+    until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done; leave
     keys 1; sleep 8; shot pulse-moved
     keys 2; sleep 1; keys l; sleep 3; shot logs
     keys 6; sleep 3; shot activity
@@ -59,6 +62,7 @@ for size in 80x24 160x48; do
     sleep 4
     tmux -L "$socket" kill-server 2>/dev/null || true
 done
+test -f "$scratch/demo.rec" || exit 0
 for view in pulse nodes matrix; do
     "$pdctl" top --view "$view" --replay "$scratch/demo.rec" --size 120x36 --snapshot "$out/$view.svg"
 done

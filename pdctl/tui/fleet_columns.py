@@ -91,7 +91,7 @@ def fleet_columns(rows: Rows, *, ascii_only: bool = False) -> tuple[ColumnSpec[F
                 level=lambda row: _over(row.itl99, row.slo.itl_s)),
         _figure("out", 6, 6, lambda row: row.tokens_out, brief_amount, title="tok/s", unit="tokens/s"),
         _figure("in", 9, 6, lambda row: row.tokens_in, brief_amount, title="in/s", unit="tokens/s"),
-        _figure("kvrate", 7, 6, lambda row: row.kv_rate, brief_amount, title="KV B/s", unit="bytes/s"),
+        _figure("kvrate", 7, 8, lambda row: row.kv_rate, brief_amount, title="KV B/s", unit="bytes/s"),
         _figure("temp", 8, 5, lambda row: row.heat, brief_amount, title="GPU C", unit="C",
                 level=lambda row: _over(row.heat, GPU_HOT_C)),
         _figure("vram", 10, 5, lambda row: row.vram, brief_share),

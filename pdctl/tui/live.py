@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from pdctl.control.canaries import canary_rounds
-from pdctl.control.check import check
 from pdctl.control.execute import Interrupt
 from pdctl.control.history import record
 from pdctl.control.journal import Session
@@ -97,6 +96,8 @@ class LiveOperations:
             return await status(self._opened.cluster)
 
     async def health(self) -> Report:
+        from pdctl.control.check import check  # all checks: a tenth of what the first paint takes
+
         with _said():
             return (await check(self._opened.cluster, records=self._opened.health)).report
 

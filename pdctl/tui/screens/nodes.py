@@ -55,7 +55,8 @@ class NodesScreen(TabledScreen):
         row = self.fleet.current
         if row is None:
             return Strip.blank(width, look.base)
-        what = f" {row.id}: {', '.join(row.instances) or 'no engine'}"
+        engines = ", ".join(row.instances) or "no engine"
+        what = f" {row.id}" if engines == row.id else f" {row.id}: {engines}"
         old = f" · last heard {duration(row.old_s)} ago" if row.old_s is not None else ""
         why = f" · {one_line(row.why)}" if row.why else ""
         strip = Strip([Segment(what, look.dim), Segment(why, look.level(row.level)), Segment(old, look.dim)])
