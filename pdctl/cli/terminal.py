@@ -43,6 +43,7 @@ async def _live(options: Globals, settings: Settings) -> int:
             new_run=new_run_id,
         )
         app = PdctlApp(feed, operations, settings)
+        app.announce("", (f"looking at the {len(opened.deployment.nodes)} nodes of {opened.deployment.cluster}",))
         await app.run_async()
         return app.return_code or 0
 

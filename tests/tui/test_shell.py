@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual._callback import invoke
 from textual.app import App
 from textual.widgets import Static
 
@@ -194,6 +195,21 @@ async def test_a_table_is_written_as_csv(tmp_path: Path, monkeypatch: pytest.Mon
     assert name.startswith("pdctl-demo-nodes-")
     assert text.splitlines()[0].startswith("node,state,pool")
     assert len(text.splitlines()) == 4
+
+
+async def test_the_palette_has_every_action_of_the_screen_and_refuses_what_is_refused() -> None:
+    operations = FakeOperations(read_only="--read-only")
+    app = app_over(FakeFeed(), operations, start="nodes")
+    async with app.run_test(notifications=True) as pilot:
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"Pulse", "Move", "Filter", "Theme", "Quit"} <= set(commands)
+        assert "pdctl move" in commands["Move"].help
+        for title in ("Move", "KV"):
+            await invoke(commands[title].callback)
+            await pilot.pause()
+        assert any("Move is refused" in note.message for note in app._notifications)
+        assert operations.asked == []
+        assert view(app) == "matrix"
 
 
 async def test_below_its_least_size_the_screen_says_so() -> None:
