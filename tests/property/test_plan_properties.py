@@ -12,6 +12,8 @@ from pdctl.model.observed import MemberSeen, Observed
 from pdctl.model.role import UnitKind
 from pdctl.model.unit import UnitState
 from pdctl.plan.down import plan_down
+from pdctl.plan.floors import pool_dips
+from pdctl.plan.occupied import holders
 from pdctl.plan.steps import CLUSTER, REGISTRAR, ROUTER, Action, Plan, step_id
 from pdctl.plan.up import plan_up
 from tests.unit.deployments import gpt_oss_8p4d, mori_1p1d, r1_2p3d, standard_2xtp4, wide_ep16
@@ -165,3 +167,22 @@ def test_every_instance_is_fine_or_changed_or_blocked(scene: Scene) -> None:
                 unit = scene.seen().unit(part.name)
                 assert unit is not None
                 assert (unit.state, unit.labels.spec_hash) == (UnitState.RUNNING, "as-wanted")
+
+
+@given(scenes(), st.integers(1, 4))
+def test_waves_never_break_a_floor_that_a_pool_is_above(scene: Scene, at_once: int) -> None:
+    """But where slots have to swap their GPUs: those stop together, and the plan is refused unless it is forced."""
+    deployment, seen = scene.deployment, scene.seen()
+    plan = plan_up(deployment, wanted(deployment), seen, at_once=at_once)
+    swapping = {
+        name
+        for instance in deployment.instances
+        for name in (instance.name, *holders(deployment, instance, seen))
+        if holders(deployment, instance, seen)
+    }
+    fenced = {step.subject for step in plan.steps if step.action is Action.FENCE}
+    strays = fenced - {instance.name for instance in deployment.instances}
+    for dip in pool_dips(deployment, seen, plan):
+        if dip.before > dip.floor and not fenced & swapping and not strays:
+            assert not dip.breaks_floor
+            assert dip.before - dip.least <= at_once
