@@ -125,9 +125,7 @@ class DrainVerb(Section):
     reason: str = Field("", description="Why, for whoever meets the hold.")
     stop: bool = Field(False, description="Stop the engines too, once drained.")
     hold_for: Duration | None = Field(None, description="The hold ends by itself after this. Default: it stays.")
-    deadline: Duration | None = Field(
-        None, description="Longest wait for requests in flight. Default: as budgeted."
-    )
+    deadline: Duration | None = Field(None, description="Longest wait for requests in flight. Default: as budgeted.")
     force: bool = Field(False, description="Go below the pool's floor, and over somebody else's hold.")
 
 
