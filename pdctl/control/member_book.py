@@ -102,15 +102,20 @@ class MemberBook:
                 self._stale_left_at = self._clock.monotonic()
             self._written, self._stale = covers, frozenset()
 
-    async def until(self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float) -> None:
-        """Wait until the registrar's word satisfies `accepted`; at the deadline InstanceError, with its last word."""
+    async def until(
+        self, accepted: Callable[[MembershipSeen], bool], what: str, deadline_s: float
+    ) -> tuple[float, MembershipSeen]:
+        """Wait until the registrar's word satisfies `accepted`; at the deadline InstanceError, with its last word.
+
+        Returns that word, and a time by the run's clock that is not before it was read: ages in it count back from it.
+        """
         end = self._clock.monotonic() + deadline_s
         trouble, pause_s = "", FIRST_PAUSE_S
         while True:
             try:
                 seen = await self._recent(pause_s)
                 if accepted(seen):
-                    return
+                    return self._clock.monotonic(), seen
                 trouble = _words(seen)
             except (NodeError, InstanceError) as error:
                 trouble = error.message

@@ -185,6 +185,11 @@ class Registrar:
         self._taken = {name: time.monotonic() for name in self._listed.values()}
         self._sent.update(self._taken)
 
+    def _told_by_now(self, begun: float) -> None:
+        """Whom this round named may have been heard of until now: whoever waits for its eviction counts from here."""
+        now = time.monotonic()
+        self._sent.update((name, now) for name, at in list(self._sent.items()) if at >= begun)
+
     def round(self) -> None:
         """Tell the router, then say in the state file what it was told."""
         begun = time.monotonic()
@@ -195,8 +200,10 @@ class Registrar:
             else:
                 announce(self._roster.current["router"]["discovery"], self._messages)
                 self._taken.update((name, at) for name, at in self._sent.items() if at >= begun)
+                self._told_by_now(begun)
             reachable, why = True, "ok"
         except (*FAILURES, KeyError, TypeError) as error:  # whatever the router answers, the rounds go on
+            self._told_by_now(begun)
             self._judged()
             reachable, why = False, str(error)
             if isinstance(error, ConnectionRefusedError):

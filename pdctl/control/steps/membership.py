@@ -66,15 +66,18 @@ async def fence(ctx: RunContext, step: Step) -> Mapping[str, Any]:
         return {"evicted": "was no member"}
     registrar = ctx.observed.unit(REGISTRAR)
     running = registrar is not None and registrar.state is UnitState.RUNNING
+    told_at: float | None = None  # when the router may last have heard of it
     if running or facts.removal is Removal.ADMIN:  # without a registrar, members expire by themselves or not at all
-        await ctx.members.until(
+        at, seen = await ctx.members.until(
             lambda seen: step.subject not in seen.members, f"fencing of {step.subject}", ACKNOWLEDGE_S
         )
+        told_at = at - seen.departed_s[step.subject] if step.subject in seen.departed_s else None
     began = ctx.clock.monotonic()
+    forgotten_at = (began if told_at is None else told_at) + facts.evict_s
     endpoint = endpoint_of_running(ctx.observed.unit(step.subject))
     if endpoint is not None:
         ctx.at_fence[step.subject] = await in_flight(ctx, step.node, endpoint)
-    while (left_s := began + facts.evict_s - ctx.clock.monotonic()) > 0:
+    while (left_s := forgotten_at - ctx.clock.monotonic()) > 0:
         if not ctx.members.names and await _router_is_empty(ctx):
             break
         if ctx.interrupted():  # nothing that follows begins any more
