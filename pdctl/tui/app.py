@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -32,7 +31,8 @@ from pdctl.tui.runs import Runs
 from pdctl.tui.screens.base import ViewScreen, bindings
 from pdctl.tui.settings import INTERVALS_S, Settings
 from pdctl.tui.themes import THEMES
-from pdctl.tui.views import VIEWS, View
+from pdctl.tui.view_screens import preload, screen_of
+from pdctl.tui.views import VIEWS
 from pdctl.tui.widgets.bars import Heading
 
 STORY_LINES: Final = 60
@@ -44,6 +44,7 @@ class PdctlApp(RunKeys):
 
     TITLE = "pdctl"
     ENABLE_COMMAND_PALETTE = True
+    CSS = ".-ascii ModalScreen > Vertical { border: ascii $primary; }"
     BINDINGS: ClassVar[list[BindingType]] = bindings(everywhere())
 
     def __init__(
@@ -71,7 +72,7 @@ class PdctlApp(RunKeys):
         self._look: Palette | None = None
         self._before = self.settings.start
         for item in VIEWS:
-            self._modes[item.id] = partial(_make, item)
+            self._modes[item.id] = partial(screen_of, item, self)
 
     # --- what screens ask
 
@@ -127,10 +128,17 @@ class PdctlApp(RunKeys):
             self.set_keymap({name: ",".join(keys) for name, keys in self.settings.keymap.items()})
         if not self.is_headless:
             self.watch_signals()
+        self.set_class(self.settings.ascii_only, "-ascii")
         self.switch_mode(self.settings.start)
         self.read_feed()
         if self.settings.timers:
             self.set_interval(1.0, self._grow_old)
+            self.call_after_refresh(self.load_the_rest)
+
+    @work(thread=True, group="imports", exit_on_error=False, description="modules that keys lead to")
+    def load_the_rest(self) -> None:
+        """So that the first press of a key does not wait for imports."""
+        preload()
 
     @work(exclusive=True, group="feed", exit_on_error=False, description="snapshots of the cluster")
     async def read_feed(self) -> None:
@@ -268,14 +276,11 @@ class PdctlApp(RunKeys):
         self.notify(f"figures over {self.window_s} s", timeout=2)
 
     def action_copy_command(self) -> None:
-        """Copy the command that shows what this view shows."""
-        screen = self.screen
-        if not isinstance(screen, ViewScreen):
-            return
-        found = next((item for item in VIEWS if item.id == screen.VIEW), None)
-        text = f"{found.twin if found else 'pdctl status'} {screen.subject()}".strip()
-        self.copy_to_clipboard(text)
-        self.notify(text, title="copied")
+        """Copy the command that shows, or does, what this screen does."""
+        if isinstance(self.screen, ViewScreen):
+            text = self.screen.command()
+            self.copy_to_clipboard(text)
+            self.notify(text, title="copied")
 
     @work(exclusive=True, group="save", exit_on_error=False, description="files of what is shown")
     async def action_export_csv(self) -> None:
@@ -347,16 +352,3 @@ class PdctlApp(RunKeys):
             self.notify("nothing is selected", severity="warning")
             return
         open_change(self, kind, tuple(selectors))
-
-
-def _make(item: View) -> Screen[None]:
-    """The screen of a view. Its module is imported here, when it is first shown."""
-    try:
-        module = import_module(item.module)
-    except ModuleNotFoundError as error:
-        if error.name != item.module:
-            raise
-        return ViewScreen()
-    screen = getattr(module, item.class_name)()
-    assert isinstance(screen, ViewScreen)
-    return screen

@@ -25,7 +25,7 @@ class PoolChoice:
     @property
     def text(self) -> str:
         if self.name == SPARE:
-            return f"{self.name:<16} spare: engines are stopped, and nothing is started"
+            return f"{self.name:<16} spare: its engines stop, and nothing takes their place"
         serving = "?" if self.serving is None else str(self.serving)
         here = "  here" if self.here else ""
         return f"{self.name:<16} {self.role:<8} {serving:>3} of {self.instances:<3} serving  floor {self.floor}{here}"

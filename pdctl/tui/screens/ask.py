@@ -41,7 +41,8 @@ class ChoosePool(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Text(f"Move {one_line(self._what)} to which pool?"))
-            yield OptionList(*(Option(Text(pool.text), id=pool.name, disabled=pool.here) for pool in self._pools))
+            options = (Option(Text(pool.text), id=pool.name, disabled=pool.here) for pool in self._pools)
+            yield OptionList(*options, compact=True)
             yield Static(Text("enter shows the plan; nothing is done yet. esc: leave it", style="dim"))
 
     def on_mount(self) -> None:
@@ -66,7 +67,7 @@ class AskReason(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Text(f"Drain {one_line(self._what)}: why? It is written on the hold (may be empty)."))
-            yield Input(placeholder="reason", max_length=200)
+            yield Input(placeholder="reason", max_length=200, compact=True)
             yield Static(Text("enter shows the plan; nothing is done yet. esc: leave it", style="dim"))
 
     def on_mount(self) -> None:

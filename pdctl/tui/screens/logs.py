@@ -218,7 +218,8 @@ class ChooseUnits(ModalScreen[tuple[str, ...]]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static("Whose logs? space marks, enter shows")
-            yield SelectionList[str](*(Selection(Text(name), name, name in self._chosen) for name in self._names))
+            units = (Selection(Text(name), name, name in self._chosen) for name in self._names)
+            yield SelectionList[str](*units, compact=True)
 
     def action_choose(self) -> None:
         picked = set(self.query_one(SelectionList).selected)
