@@ -12,14 +12,15 @@ from pdctl.routers.facts import router_facts
 
 BASIS: Final = "settings"
 ACKNOWLEDGED_S: Final = 1.0
-"""The registrar takes a new list up within a second (it looks at it every 0.05 s)."""
+"""The registrar takes a new list up within a second (it looks at it every 0.05 s), and a member's last registration is
+no older than that."""
 
 
 def expected_times(deployment: Deployment, plan: Plan) -> Mapping[str, Expected]:
     """By step id, from the settings alone; steps that are over at once are not in it."""
     budgets, evict_s = deployment.budgets, router_facts(deployment).evict_s
     times = {
-        Action.FENCE: Expected(evict_s, evict_s + ACKNOWLEDGED_S, BASIS),
+        Action.FENCE: Expected(max(0.0, evict_s - ACKNOWLEDGED_S), evict_s + ACKNOWLEDGED_S, BASIS),
         Action.DRAIN: Expected(budgets.settle_s, None, BASIS),
         Action.STOP: Expected(0.0, budgets.stop_s, BASIS),
         Action.AWAIT_READY: Expected(0.0, None, BASIS),
