@@ -18,7 +18,7 @@ from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.up import UpOptions, up
 from pdctl.errors import PdctlError
-from pdctl.model.events import Event, Planned, StepDone, StepStarted
+from pdctl.model.events import Event, Planned, StepDone, StepProgress, StepStarted
 from pdctl.model.outcome import RequestResult
 from pdctl.text.phrases import phrase
 from pdctl.tui.settings import Settings
@@ -61,7 +61,7 @@ async def _run(options: Globals, fleet: FleetOptions, settings: Settings, load: 
     def show(event: Event) -> None:
         steps[0] += isinstance(event, StepDone)
         steps[1] += isinstance(event, Planned)
-        story = () if isinstance(event, Planned | StepStarted) else phrase(event)
+        story = () if isinstance(event, Planned | StepStarted | StepProgress) else phrase(event)
         app.announce(f"up: {steps[0]} of {steps[1]} steps", story)
 
     def up_ended(code: int, opened: Opened) -> None:
