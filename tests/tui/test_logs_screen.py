@@ -169,6 +169,7 @@ async def test_lines_are_copied_with_their_units() -> None:
         assert pilot.app.clipboard == f"{A} | INFO one\n{B} | INFO two"
 
 
+@pytest.mark.slow
 async def test_units_are_chosen_from_all_there_are() -> None:
     operations = Spoken()
     async with shown(operations) as pilot:
@@ -190,6 +191,7 @@ async def test_logs_that_hang_hold_up_no_key() -> None:
         assert pilot.app.current_mode == "pulse"
 
 
+@pytest.mark.slow
 async def test_a_flood_is_taken_in_pieces() -> None:
     operations = Spoken()
     async with shown(operations) as pilot:

@@ -253,6 +253,7 @@ async def test_a_run_goes_on_when_its_screen_is_left_and_leaving_pdctl_asks() ->
         await ended(pilot)
 
 
+@pytest.mark.slow
 async def test_the_question_about_a_run_can_be_left_with_the_run_going_on() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
@@ -360,6 +361,7 @@ async def test_a_plan_that_hangs_holds_up_no_key() -> None:
         await until(pilot, lambda: pilot.app.current_mode == "pulse", "another view")
 
 
+@pytest.mark.slow
 async def test_a_drain_asks_why() -> None:
     operations = fleet()
     async with shown(operations) as pilot:
@@ -379,6 +381,7 @@ async def test_a_plan_is_whole_at_every_size(size: tuple[int, int]) -> None:
         assert all(len(plain(line)) <= size[0] for line in screen.lines(size[0] - 1))
 
 
+@pytest.mark.slow
 async def test_a_plain_terminal_gets_plain_characters() -> None:
     feed = FakeFeed()
     async with app_over(feed, fleet(), start="nodes", settings=replace(STILL, ascii_only=True)).run_test() as pilot:
