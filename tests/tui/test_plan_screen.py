@@ -407,7 +407,7 @@ def painted(pilot: Pilot[int]) -> str:
 
 
 async def test_arrows_go_between_the_answers_and_through_steps_that_do_not_fit() -> None:
-    many = tuple(Step(Action.RESTART, f"n{number:02}.main.0", f"n{number:02}", "") for number in range(40))
+    many = tuple(Step(Action.START, f"n{number:02}.main.0", f"n{number:02}", "") for number in range(40))
     operations = fleet()
     operations.proposal = replace(PROPOSAL, plan=Plan("restart", (), many))
     feed = FakeFeed()
