@@ -18,6 +18,7 @@ from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed, Trouble
 from pdctl.plan.drift import Drift, anything_lives, find_drift
+from pdctl.plan.flip import refuse_half_a_flip
 from pdctl.plan.floors import PoolDip, below_floor, pool_dips
 from pdctl.plan.router_move import refuse_two_routers
 from pdctl.plan.steps import Action, Plan
@@ -122,27 +123,12 @@ def decide(
         seen = (find_drift(change, deployment, observed, want.hashes, was) for change in plan.changes)
         drift = {each.subject: each for each in seen if each is not None}
     if want.flips:
-        refuse_flip(options, plan)
+        refuse_half_a_flip(observed, plan, whole=options.only is None)
     refuse_two_routers(observed, plan)
     left = {each.subject: Trouble(f"{each.text}; left as it is", ADOPT_HINT) for each in drift.values() if each.by_hand}
     if left and not options.adopt:
         plan = made(left)
     return Decision(refuse_fences(deployment, plan), drift, pool_dips(deployment, observed, plan), want.flips)
-
-
-def refuse_flip(options: UpOptions, plan: Plan) -> None:
-    """Raises PlanRefused where the transfer mode would change for a part of the cluster only."""
-    if all(step.action is not Action.START_ROUTER for step in plan.steps):
-        return
-    if options.only is not None:
-        raise PlanRefused("the KV transfer mode changes for all or for none", hint="leave the selectors out")
-    if plan.blocked:
-        first = plan.blocked[0]
-        raise PlanRefused(
-            f"the KV transfer mode changes for all or for none, and {first.subject} cannot be changed: "
-            f"{first.trouble.cause}",
-            hint="mend that first, or take it out of the inventory",
-        )
 
 
 async def up(opened: Opened, options: UpOptions, session: Session, saved: SavedPlan | None = None) -> int:

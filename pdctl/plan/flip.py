@@ -11,10 +11,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pdctl.plan.steps import ROUTER, Action, Step, step_id
+from pdctl.errors import PlanRefused
+from pdctl.model.observed import Observed
+from pdctl.model.unit import UnitState
+from pdctl.plan.steps import REGISTRAR, ROUTER, Action, Plan, Step, step_id
 from pdctl.plan.waves import PoolCapacity, Turnover
 
 STOP, START = step_id(Action.STOP_ROUTER, ROUTER), step_id(Action.START_ROUTER, ROUTER)
+
+
+def refuse_half_a_flip(observed: Observed, plan: Plan, *, whole: bool) -> None:
+    """Raises PlanRefused where a new router would hear of members in both modes: the plan is not for the `whole` of
+    the cluster, or a member cannot be changed now. Of a cluster that is down nobody is a member."""
+    if all(step.id != START for step in plan.steps):
+        return
+    registrar = observed.unit(REGISTRAR)
+    members = observed.membership.members if observed.membership is not None else None
+    if members is None and registrar is not None and registrar.state is UnitState.RUNNING:
+        raise PlanRefused(
+            f"who is a member in the old transfer mode is not known: {observed.membership_trouble}",
+            hint="`pdctl status` tells more; try again when the registrar answers",
+        )
+    if members and not whole:
+        raise PlanRefused("the KV transfer mode changes for all or for none", hint="leave the selectors out")
+    for blocked in plan.blocked:
+        if blocked.subject in (members or {}):
+            raise PlanRefused(
+                f"the KV transfer mode changes for all or for none, and {blocked.subject} cannot be changed: "
+                f"{blocked.trouble.cause}",
+                hint="mend that first, or take it out of the inventory",
+            )
 
 
 def in_halves(

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from pdctl.errors import PlanRefused
 from pdctl.model.deployment import Deployment
 from pdctl.model.unit import ExitEvidence, UnitState
+from pdctl.plan.flip import refuse_half_a_flip
 from pdctl.plan.floors import below_floor, pool_dips
 from pdctl.plan.steps import ROUTER, Action, Plan, step_id
 from pdctl.plan.up import plan_up
@@ -102,3 +104,24 @@ def test_once_the_new_router_runs_what_is_left_follows_in_waves() -> None:
     found = flip(scene)
     assert not [step for step in found.steps if step.subject == ROUTER]
     assert step_id(Action.REGISTER, D2) in ancestors(found, step_id(Action.FENCE, D3))
+
+
+def refusal(scene: Scene, *, whole: bool = True) -> str:
+    """Why the flip is refused, "" if it is not."""
+    try:
+        refuse_half_a_flip(scene.seen(), flip(scene), whole=whole)
+    except PlanRefused as refused:
+        return refused.message
+    return ""
+
+
+def test_all_or_none() -> None:
+    away, unheard, down = old_mode(R1), old_mode(R1), Scene.nothing(R1)
+    away.lose("mi300x-05")
+    unheard.members = None
+    assert refusal(old_mode(R1)) == ""
+    assert "for all or for none" in refusal(old_mode(R1), whole=False)
+    assert "cannot be changed: 1 of 3 instances of pool decode are out of reach" in refusal(away)
+    assert "is not known" in refusal(unheard)
+    down.lose("mi300x-05")
+    assert (refusal(down), refusal(down, whole=False)) == ("", "")
