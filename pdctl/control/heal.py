@@ -38,6 +38,8 @@ from pdctl.plan.up import Wanted, plan_up
 
 ENTRIES: Final = 20_000
 """Journal entries that are looked through for earlier healing: half an hour of them is far fewer."""
+AGAIN_S: Final = 300.0
+"""A dead engine whose node is not fit to start it is tried again after this long."""
 EDITED: Final = "the inventory wants it otherwise, which was not applied yet: `pdctl up` does"
 
 
@@ -64,6 +66,7 @@ class Healer:
     session: Session
     read: Callable[[Cluster, int], Awaitable[Record]] = record
     _told: dict[str, str] = field(default_factory=dict)  # what was last said of whom, so that it is said once
+    _not_before_s: dict[str, float] = field(default_factory=dict)  # when who may not start is tried again
     _runs: int = 0
 
     async def look(self, opened: Opened, hung_s: Mapping[str, float] | None = None) -> None:
@@ -78,7 +81,7 @@ class Healer:
             for treatment in treatments:
                 if treatment.remedy is Remedy.LEAVE:
                     self._left(treatment.death.instance, f"{treatment.death.cause}; {treatment.why}")
-            if any(treatment.remedy is not Remedy.LEAVE for treatment in treatments):
+            if any(each.remedy is not Remedy.LEAVE and not self._rests(each.death, cluster) for each in treatments):
                 await self._heal(opened, kept, hung_s)
         except PdctlError as error:
             self._left("cluster", error.message, error.hint)
@@ -88,8 +91,16 @@ class Healer:
 
     async def _heal(self, opened: Opened, kept: Record, hung_s: Mapping[str, float] | None) -> None:
         self._runs += 1
+        run = HealRun(opened, kept, hung_s or {})
         async with linked(self.session, f"{self.session.run}.heal{self._runs}") as session:
-            await HealRun(opened, kept, hung_s or {}).go(session)
+            await run.go(session)
+        for death, trouble in run.blocked.items():
+            self._not_before_s[death.instance] = opened.cluster.clock.monotonic() + AGAIN_S
+            self._left(death.instance, f"{death.cause}; it may not start: {trouble.cause}", trouble.hint)
+
+    def _rests(self, death: Death, cluster: Cluster) -> bool:
+        """Whether it could not be started a short while ago: a check of its node is not made at every look."""
+        return cluster.clock.monotonic() < self._not_before_s.get(death.instance, float("-inf"))
 
     def _left(self, subject: str, cause: str, hint: str = "") -> None:
         if self._told.get(subject) != cause:
@@ -121,6 +132,7 @@ class HealRun:
     kept: Record
     hung_s: Mapping[str, float]
     treated: tuple[Treatment, ...] = ()
+    blocked: dict[Death, Trouble] = field(default_factory=dict)  # who would be relaunched, and may not start
 
     async def go(self, session: Session) -> int:
         deployment = self.opened.deployment
@@ -153,12 +165,14 @@ class HealRun:
             refused=refused,
             hung=hung,
         )
+        why = {each.subject: each.trouble for each in back.blocked}
+        self.blocked = {death: why[death.instance] for death in relaunched if death.instance in why}
         changes, steps = _quarantine(deployment, self._of(Remedy.QUARANTINE))
         plan = Plan("heal", (*back.changes, *changes), (*back.steps, *steps), back.blocked, warnings=back.warnings)
         return refuse_fences(deployment, plan)
 
     def foreword(self, plan: Plan) -> list[Event]:
-        known: list[Event] = [Healing(each.instance, each.slots, each.cause) for each in self._of(Remedy.RELAUNCH)]
+        known: list[Event] = [Healing(each.instance, each.slots, each.cause) for each in self._relaunched()]
         return known + [Quarantined(each.instance, each.slots, each.cause) for each in self._of(Remedy.QUARANTINE)]
 
     def own_steps(self, ctx: RunContext) -> Mapping[Action, Handler]:
@@ -173,13 +187,16 @@ class HealRun:
         return Hold(slot, HoldKind.QUARANTINED, operator(), reason, self.opened.cluster.clock.time())
 
     async def afterwards(self, ctx: RunContext, plan: Plan, tally: Tally, emit: Emit) -> str:
-        why = {blocked.subject: blocked.trouble.cause for blocked in plan.blocked}
-        for death in self._of(Remedy.RELAUNCH):
+        for death in self._relaunched():
             if tally.ends.get(step_id(Action.REGISTER, death.instance)) is End.DONE:
                 await emit(Healed(death.instance, death.cause))
             else:
-                await emit(HealFailed(death.instance, why.get(death.instance, "it does not serve, see the steps")))
+                await emit(HealFailed(death.instance, "it does not serve, see the steps"))
         return ""
+
+    def _relaunched(self) -> list[Death]:
+        """Those that this run starts anew: what may not start was not relaunched, and is not held for that later."""
+        return [death for death in self._of(Remedy.RELAUNCH) if death not in self.blocked]
 
     def _of(self, remedy: Remedy) -> list[Death]:
         return [each.death for each in self.treated if each.remedy is remedy]

@@ -283,13 +283,13 @@ def _departed_are_gone(deployment: Deployment, plan: Plan, tally: Tally) -> bool
 
 
 def _may_live(observed: Observed, member: Member) -> bool:
-    """Whether a listed member may still be what was registered: it runs in that generation, or cannot be asked."""
-    if observed.unreachable:
-        unit = observed.unit(member.name)
-        if unit is None:
-            return True
+    """Whether a listed member may still be what was registered: it runs in that generation, or nobody can say."""
     unit = observed.unit(member.name)
-    return unit is not None and unit.state is UnitState.RUNNING and unit.labels.generation == member.generation
+    if unit is None:
+        return bool(observed.unreachable)
+    if unit.state is UnitState.UNKNOWN:  # without a record, not even its generation is known
+        return True
+    return unit.state is UnitState.RUNNING and unit.labels.generation == member.generation
 
 
 def exit_code(plan: Plan, tally: Tally, interrupt: Interrupt) -> int:

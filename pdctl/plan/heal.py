@@ -101,11 +101,10 @@ def _death(instance: Instance, observed: Observed, hung_s: float) -> Death | Non
     if not observed.unreachable.keys().isdisjoint(instance.nodes):
         return None
     units = [observed.unit(part.name) for part in instance.parts]
-    for unit in units:
-        if unit is None or unit.state not in (UnitState.FAILED, UnitState.EXITED):
-            continue
-        if unit.exit is not None and unit.exit.requested and unit.state is UnitState.EXITED:
-            return None
+    ended = [unit for unit in units if unit is not None and unit.state in (UnitState.FAILED, UnitState.EXITED)]
+    if any(unit.exit is not None and unit.exit.requested for unit in ended):
+        return None  # stopped: even where something of it survived SIGKILL, or another node's part then ended by itself
+    for unit in ended:
         return Death(instance.name, slots, unit.exit.cause if unit.exit is not None else "failed without evidence")
     runs = all(unit is not None and unit.state is UnitState.RUNNING for unit in units)
     if runs and hung_s >= HUNG_S:

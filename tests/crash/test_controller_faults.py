@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.up import UpOptions, up
 from pdctl.errors import NodeError
-from pdctl.model.unit import ExitEvidence, UnitStatus, unit_name
+from pdctl.model.unit import ExitEvidence, UnitState, UnitStatus, unit_name
 from tests.crash import scenario, virtual_time
 from tests.crash.wire import Fault, Wire
 from tests.crash.world import DEPLOYMENT, FakeLease, Result, World
@@ -152,3 +153,24 @@ def test_what_was_stopped_by_hand_is_started_again() -> None:
             return done
 
     assert virtual_time.run(story()).code == 0
+
+
+def test_an_engine_whose_record_cannot_be_read_stays_a_member_while_another_is_relaunched() -> None:
+    """Nobody knows whether it lives: it may serve, and the list of members is not the place to decide that."""
+
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            node = world.nodes[D1.leader.node]
+            name = unit_name(DEPLOYMENT.cluster, D1.name)
+            labels = replace(node.units[name].labels, generation=0)
+            node.units[name] = replace(node.units[name], labels=labels, state=UnitState.UNKNOWN)
+            other = DEPLOYMENT.instances[3].name
+            assert (await world.command(partial(relaunching, other))).code == 0
+            assert D1.name in world.routing.members
+
+    virtual_time.run(story())
+
+
+async def relaunching(name: str, opened: Opened, session: Session) -> int:
+    return await up(opened, UpOptions(only=frozenset({name}), restart=frozenset({name})), session)

@@ -49,11 +49,20 @@ def test_an_end_with_status_0_that_nobody_asked_for_is_a_death_too() -> None:
         lambda s: None,
         lambda s: s.gone(D1),
         lambda s: s.state(D1, UnitState.EXITED, STOPPED),
+        lambda s: s.state(D1, UnitState.FAILED, ExitEvidence(None, "SIGKILL", 0.0, requested=True, reason="survives")),
         lambda s: s.state(D1, UnitState.STOPPING),
         lambda s: s.state(D1, UnitState.UNKNOWN),
         lambda s: s.lose("mi300x-03"),
     ],
-    ids=["serves", "is not there", "was stopped", "stops", "state unknown", "out of reach"],
+    ids=[
+        "serves",
+        "is not there",
+        "was stopped",
+        "was stopped in part",
+        "stops",
+        "state unknown",
+        "out of reach",
+    ],
 )
 def test_who_is_not_known_to_be_dead_is_left_alone(alive: Callable[[Scene], None]) -> None:
     assert deaths(R1, seen(alive)) == ()
