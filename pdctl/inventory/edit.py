@@ -38,7 +38,8 @@ def loc_of(text: str, path: str) -> Loc:
 
     Raises PlanRefused, with the nearest key that is there, where it is not written.
     """
-    spot, loc, rest = _document(text).root, (), path
+    loc: Loc = ()
+    spot, rest = _document(text).root, path
     while rest:
         keys = [str(key) for key in spot.children]
         key = next((key for key in sorted(keys, key=len, reverse=True) if f"{rest}.".startswith(f"{key}.")), None)
