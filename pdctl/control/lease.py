@@ -162,9 +162,9 @@ class HeldLease:
             except (PdctlError, TimeoutError, OSError, ValueError) as error:
                 self._give_up(str(error) or "no answer from the lease node", waiting)
                 return
-            for place, (_, told) in enumerate(reversed(batch)):
+            for line, (_, told) in enumerate(batch, number - len(batch) + 1):  # in order: so are events shown
                 if told is not None and not told.done():
-                    self._tell(told, refused.get(number - place, ""))
+                    self._tell(told, refused.get(line, ""))
 
     def _tell(self, done: asyncio.Future[None], refused: str) -> None:
         """It was written, or the node says why not."""

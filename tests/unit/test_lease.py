@@ -203,6 +203,19 @@ async def test_the_journal_has_every_line_in_order_when_the_call_returns(root: s
     assert await lines() == list(range(23))
 
 
+async def test_who_writes_at_once_is_answered_in_the_order_of_the_lines(root: str) -> None:
+    """Events are shown once they are written: a plan's steps must not be told from last to first."""
+    answered: list[int] = []
+    async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as lease:
+
+        async def write(number: int) -> None:
+            await lease.journal({"number": number})
+            answered.append(number)
+
+        await asyncio.gather(*(write(number) for number in range(20)))
+    assert answered == list(range(20))
+
+
 async def test_a_cancelled_writer_breaks_nothing_for_the_others(root: str) -> None:
     async with take_lease(LocalShell("n1"), root, CLUSTER, "up") as held:
         first = asyncio.create_task(held.journal({"number": 0}))
