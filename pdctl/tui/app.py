@@ -31,7 +31,7 @@ from pdctl.tui.runs import Runs
 from pdctl.tui.screens.base import ViewScreen, bindings
 from pdctl.tui.settings import INTERVALS_S, Settings
 from pdctl.tui.themes import THEMES
-from pdctl.tui.view_screens import preload, screen_of
+from pdctl.tui.view_screens import ReadStyles, preload, screen_of
 from pdctl.tui.views import VIEWS
 from pdctl.tui.widgets.bars import Heading
 
@@ -70,6 +70,7 @@ class PdctlApp(RunKeys):
         self._mark = ""
         self.story: tuple[str, ...] = ()
         self._look: Palette | None = None
+        self.read_styles = ReadStyles()
         self._before = self.settings.start
         for item in VIEWS:
             self._modes[item.id] = partial(screen_of, item, self)
@@ -192,6 +193,10 @@ class PdctlApp(RunKeys):
     def _redraw(self) -> None:
         if isinstance(self.screen, ViewScreen) and self.screen.is_mounted:
             self.screen.redraw()
+
+    def refresh_css(self, animate: bool = True) -> None:
+        super().refresh_css(animate)
+        self.read_styles.note(self)
 
     def watch_theme(self, theme: str) -> None:
         self._look = None

@@ -23,6 +23,8 @@ _GLYPHS: Final[Mapping[StepState, tuple[str, Ink]]] = {
     StepState.FAILED: ("✖", Ink.BAD),
     StepState.UNKNOWN: ("?", Ink.UNKNOWN),
 }
+RUNNING_SIGN: Final = "▶ "
+"""What the line of a step that runs begins with."""
 _ALARMING: Final = ("warning", "unfit", "unreachable", "unknown")
 _WORDS_FROM: Final = 100
 """Columns from which a step's state is said in a word too."""

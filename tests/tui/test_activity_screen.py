@@ -41,8 +41,10 @@ async def test_a_run_is_a_row_and_enter_shows_its_steps() -> None:
         screen = await on_screen(pilot, ActivityScreen)
         await until(pilot, lambda: screen.fleet.shown_rows, "the journal was read")
         assert [(run.what, run.outcome.value) for run in screen.fleet.shown_rows] == [("move a.main.0", "failed")]
+        assert screen.chip() == "1 run"
         await pilot.press("enter")
-        await on_screen(pilot, RunScreen)
+        run = await on_screen(pilot, RunScreen)
+        assert run.command() == f"pdctl events --run {run.record.run}"
         await pilot.press("escape")
         await on_screen(pilot, ActivityScreen)
 

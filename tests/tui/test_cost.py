@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+from importlib.util import find_spec
 
 import psutil
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from pdctl.tui.messages import SnapshotReady
 from pdctl.tui.screens.nodes import NodesScreen
+from pdctl.tui.view_screens import LATER
 from tests.tui.fakes import FakeFeed, app_over
 from tests.tui.fleet import snapshot
 
@@ -30,6 +33,35 @@ async def test_a_tick_of_256_nodes_paints_no_more_lines_than_the_screen_has_and_
         await feed.push(snapshot(64, 192, tick=1))
         await pilot.pause()
         assert before < table.painted_lines <= before + SIZE[1]
+
+
+async def test_a_view_that_is_first_shown_reads_no_style_sheet_anew_unless_the_theme_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    reparse = Stylesheet.reparse
+
+    def counted(sheet: Stylesheet) -> None:
+        read.append(app.current_mode)
+        reparse(sheet)
+
+    monkeypatch.setattr(Stylesheet, "reparse", counted)
+    feed = FakeFeed()
+    app = app_over(feed)
+    async with app.run_test(size=SIZE) as pilot:
+        await feed.push(snapshot(2, 2))
+        await pilot.pause()
+        read.clear()
+        await pilot.press("2", "3", "6")
+        assert read == []
+        await pilot.press("t")
+        await pilot.pause()
+        await pilot.press("2")
+        assert read
+
+
+def test_what_keys_lead_to_can_be_imported() -> None:
+    assert all(find_spec(name) is not None for name in LATER)
 
 
 @pytest.mark.slow

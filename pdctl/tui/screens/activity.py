@@ -152,5 +152,8 @@ class RunScreen(ViewScreen):
         canvas = self.query_one(Canvas)
         canvas.set_lines(run_lines(self.record, max(20, canvas.size.width - 1)))
 
+    def command(self) -> str:
+        return f"pdctl events --run {self.record.run}"
+
     def action_level_up(self) -> None:
         self.dismiss()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -114,6 +111,11 @@ class ViewScreen(Screen[None]):
         """What is selected, as a selector of the CLI; "" where nothing is."""
         return ""
 
+    def command(self) -> str:
+        """The command line that shows the same."""
+        found = next((item for item in VIEWS if item.id == self.VIEW), None)
+        return f"{found.twin if found else 'pdctl status'} {self.subject()}".strip()
+
     def chip(self) -> str:
         """What stands at the right of the tabs: a filter, a count."""
         return ""
@@ -163,29 +165,6 @@ class ViewScreen(Screen[None]):
         for item in self.pdctl.keyed(actions_on(self.VIEW)):
             if item.footer and item.keys:
                 yield FooterItem(item, enabled=self.pdctl.refusal(item) == "")
-
-    def csv(self) -> str:
-        """The view's table with raw values, "" where it has none."""
-        from pdctl.tui.csv_tables import csv_of
-
-        table = {"pulse": "pools", "matrix": "pairs", "health": "alerts"}.get(self.VIEW)
-        return csv_of(self.seen, table, self.pdctl.window_s) if table and self.seen is not None else ""
-
-    @work(exclusive=True, group="csv", exit_on_error=False)
-    async def action_export_csv(self) -> None:
-        """Write the table into the working directory, beside the screen: that directory may hang."""
-        text = self.csv()
-        if not text or self.seen is None:
-            self.notify("there is no table here", severity="warning")
-            return
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.seen.taken_s))
-        path = Path(f"pdctl-{self.seen.cluster}-{self.VIEW}-{stamp}.csv")
-        try:
-            await asyncio.to_thread(path.write_text, text, encoding="utf-8")
-        except OSError as error:
-            self.notify(f"{path}: {error.strerror}", severity="error")
-        else:
-            self.notify(str(path), title="written")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.pdctl.allowed(action)

@@ -6,10 +6,12 @@ stops nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
 
 from textual import work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
@@ -19,6 +21,7 @@ from pdctl.control.request import MoveRequest, Request
 from pdctl.errors import PdctlError
 from pdctl.model.snapshot import Snapshot
 from pdctl.tui.plan_lines import (
+    RUNNING_SIGN,
     command_text,
     ending_lines,
     live_line,
@@ -28,18 +31,25 @@ from pdctl.tui.plan_lines import (
     total_text,
 )
 from pdctl.tui.requested import pools_of, title, verb
-from pdctl.tui.run_view import planned_rows
+from pdctl.tui.run_view import StepState, planned_rows
 from pdctl.tui.runs import Runs
 from pdctl.tui.screens.ask_run import ask_about_run
 from pdctl.tui.screens.base import ViewScreen
 from pdctl.tui.spans import EMPTY, Ink, Inked, Span, wrapped
 from pdctl.tui.widgets.canvas import Canvas
 
+_ROLLS: Final = ("up", "down", "pageup", "pagedown", "home", "end")
+
 
 class PlanScreen(ViewScreen):
     """One request: its plan, the question, its progress and its end. Without a request: the run under way."""
 
     VIEW = "plan"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "answer(-1)", "Answer", show=False),
+        Binding("right", "answer(1)", "Answer", show=False),
+        *(Binding(key, f"roll({key!r})", "Scroll", show=False) for key in _ROLLS),
+    ]
     DEFAULT_CSS = """
     PlanScreen #answers { height: 1; width: 1fr; }
     PlanScreen #answers Button { min-width: 8; width: auto; margin-right: 2; }
@@ -57,6 +67,7 @@ class PlanScreen(ViewScreen):
         self.agreed = request is None
         self._asked_s = 0.0
         self._origin = ""  # the pool that all of a move comes from; "": several
+        self._followed: tuple[str, ...] = ()  # steps that were last scrolled to
         self._forget: Callable[[], None] = lambda: None
 
     @classmethod
@@ -195,6 +206,20 @@ class PlanScreen(ViewScreen):
 
     # --- keys
 
+    def action_answer(self, step: int) -> None:
+        """To the answer before, or the next one."""
+        answers = [each for each in self.query("#answers Button").results(Button) if each.display and not each.disabled]
+        place = next((number for number, each in enumerate(answers) if each.has_focus), -step)
+        answers[min(max(place + step, 0), len(answers) - 1)].focus()
+
+    def action_roll(self, key: str) -> None:
+        """Steps that do not fit are read without leaving the answers."""
+        canvas = self.query_one("#lines", Canvas)
+        rows = canvas.size.height - 1
+        by = {"up": -1, "down": 1, "pageup": -rows, "pagedown": rows}.get(key)
+        ends = 0 if key == "home" else canvas.max_scroll_y
+        canvas.scroll_to(y=canvas.scroll_offset.y + by if by is not None else ends, animate=False)
+
     def action_cancel(self) -> None:
         """Leave the plan; while it runs, ask what to do about it; after its end, close."""
         if self.agreed and self.runs.under_way:
@@ -206,12 +231,10 @@ class PlanScreen(ViewScreen):
         """Leave the screen; the run goes on."""
         self.dismiss()
 
-    def action_copy_command(self) -> None:
-        """Copy the exact command."""
-        if self.proposal is not None:
-            text = command_text(self.proposal.command)
-            self.app.copy_to_clipboard(text)
-            self.notify(text, title="copied")
+    def command(self) -> str:
+        """The exact command of the plan."""
+        proposal = self.runs.proposal if self.agreed else self.proposal
+        return command_text(proposal.command) if proposal is not None else super().command()
 
     # --- drawing
 
@@ -224,10 +247,23 @@ class PlanScreen(ViewScreen):
             return
         canvas = self.query_one("#lines", Canvas)
         width = max(20, canvas.size.width - 1)
-        canvas.set_lines(self.lines(width))
+        lines = self.lines(width)
+        canvas.set_lines(lines)
+        self._follow(canvas, lines)
         if self.agreed and not self.runs.under_way:
             self._buttons()
         self.redraw()
+
+    def _follow(self, canvas: Canvas, lines: Sequence[Inked]) -> None:
+        """Keep the step that runs in sight, when another one begins; in between the operator scrolls."""
+        view = self.runs.view if self.agreed else None
+        if view is None or view.ended:
+            return
+        running = tuple(row.id for row in view.rows if row.state is StepState.RUNNING)
+        if running and running != self._followed:
+            self._followed = running
+            mark = next((place for place, line in enumerate(lines) if line and line[0].text == RUNNING_SIGN), 0)
+            canvas.show_line(mark)
 
     def on_screen_resume(self, event: object) -> None:
         self._buttons()

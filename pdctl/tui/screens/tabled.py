@@ -23,17 +23,12 @@ class TabledScreen(ViewScreen):
     def chip(self) -> str:
         shown, every = len(self.table.shown_rows), len(self.table.all_rows)
         text = self.table.row_filter.text.strip()
-        return f"{shown} of {every}  /{text}" if text else f"{every} {self.plural()}"
+        plural = self.plural() if every != 1 else self.plural().removesuffix("s")
+        return f"{shown} of {every}  /{text}" if text else f"{every} {plural}"
 
     def on_mount(self) -> None:
         super().on_mount()
         self.table.focus()
-
-    def csv(self) -> str:
-        """The rows that are shown, with all columns."""
-        from pdctl.tui.csv_tables import csv_table
-
-        return csv_table(self.table.columns, self.table.shown_rows)
 
     def action_filter(self) -> None:
         names = " ".join(column.name for column in self.table.columns)
