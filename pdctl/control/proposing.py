@@ -19,7 +19,7 @@ from pdctl.model.observed import Observed
 from pdctl.plan.floors import pool_dips
 from pdctl.plan.steps import Action, Plan
 
-JOURNAL_LINES: Final = 2000
+JOURNAL_LINES: Final = 600
 """How far back starts are looked for."""
 MEASURED: Final = "measured on this cluster"
 _MEASURABLE: Final = (Action.STOP, Action.START, Action.AWAIT_READY, Action.PROVE, Action.REGISTER)
