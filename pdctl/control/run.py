@@ -119,11 +119,7 @@ class Run:
                 check_base(self.before or deployment, lease.applied, self.base.read(), adopt=self.adopt)
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
-            holds = lease.holds.at(clock.time())
-            if self.honours_holds:
-                must_be_known(holds)
-            observed = replace(await observe(self.cluster, claim=lease.epoch), holds=holds)
-            observed, gone = await see_departed(self.cluster, observed, lease.applied, claim=lease.epoch)
+            observed, gone = await self._look(lease)
             plan = self.make_plan(observed, lease.applied, {})
             if self.command != "down":
                 refuse_two_routers(observed, plan)
@@ -136,12 +132,7 @@ class Run:
             if plan.steps:
                 ctx = await self._context(observed, lease, values, emit)
                 ctx.fabric = admission.fabric
-                await self._prepare(ctx, plan)
-                await self._begin_record(ctx, lease, plan)
-                watched = self._watched(emit, ctx)
-                tally = await execute(plan, self._handlers(ctx), watched, clock, interrupt)
-                if self.afterwards is not None and not lease.lost().done():
-                    after = await self.afterwards(ctx, plan, tally, watched)
+                tally, after = await self._work(ctx, plan, lease, emit)
             code = exit_code(plan, tally, interrupt)
             if self.records and not interrupt.asked.is_set() and _departed_are_gone(deployment, plan, tally):
                 await self._record(lease, whole=code == 0 and not plan.held)
@@ -150,6 +141,27 @@ class Run:
             counts = (tally.count(End.DONE), tally.count(End.FAILED), tally.count(End.SKIPPED))
             await emit(RunEnded(self.command, code, *counts, took_s, text))
         return code
+
+    async def _look(self, lease: Lease) -> tuple[Observed, tuple[str, ...]]:
+        """What is there, by a look that makes our epoch known; and in words what cannot be seen of nodes that departed.
+
+        Raises PlanRefused where holds have to be honoured and are not known.
+        """
+        holds = lease.holds.at(self.cluster.clock.time())
+        if self.honours_holds:
+            must_be_known(holds)
+        observed = replace(await observe(self.cluster, claim=lease.epoch), holds=holds)
+        return await see_departed(self.cluster, observed, lease.applied, claim=lease.epoch)
+
+    async def _work(self, ctx: RunContext, plan: Plan, lease: Lease, emit: JournaledEvents) -> tuple[Tally, str]:
+        """The steps, and what the command does after them, with what that says."""
+        await self._prepare(ctx, plan)
+        await self._begin_record(ctx, lease, plan)
+        watched = self._watched(emit, ctx)
+        tally = await execute(plan, self._handlers(ctx), watched, ctx.clock, self.session.interrupt)
+        if self.afterwards is None or lease.lost().done():
+            return tally, ""
+        return tally, await self.afterwards(ctx, plan, tally, watched)
 
     async def _announce(self, emit: JournaledEvents, observed: Observed, plan: Plan) -> None:
         await emit(RunStarted(self.command, self.cluster.deployment.source, len(plan.steps)))
