@@ -12,6 +12,7 @@ from typing import Protocol
 from pdctl.control.carry_out import carry_out
 from pdctl.control.down import down
 from pdctl.control.journal import Session
+from pdctl.control.observe import observe
 from pdctl.control.opened import Opened, open_cluster
 from pdctl.control.playbook_gate import check_nodes, sing, smoke, wait_for
 from pdctl.control.playbook_ports import Ask, Ended
@@ -37,6 +38,7 @@ from pdctl.inventory.playbook_schema import (
 from pdctl.inventory.select import select
 from pdctl.model.deployment import Deployment
 from pdctl.model.load import LoadRunner
+from pdctl.plan.drift import anything_lives
 from pdctl.plan.playbook_program import PUT_BACK, Task, with_scalar
 
 Opening = Callable[[Path], AbstractAsyncContextManager[Opened]]
@@ -74,13 +76,16 @@ class ClusterVerbs:
             case _:
                 async with self.opening(self.inventory) as opened:
                     end = await self._with(opened, task, session)
-                if again and end.code == 0 and isinstance(task.args, MoveVerb):
+                if end.code == 0 and isinstance(task.args, MoveVerb | UndrainVerb) and (again or task.takes_back):
                     return await self._finish(task.args, session)
                 return end
 
-    async def _finish(self, args: MoveVerb, session: Session) -> Ended:
-        """Bring up what a move that was cut off has left: the inventory has its new word, and nothing may run there."""
+    async def _finish(self, args: MoveVerb | UndrainVerb, session: Session) -> Ended:
+        """Bring up what a move or an undrain that was cut off has left: the inventory has the word that it should, or
+        the hold is gone, and what runs there is fenced, or nothing does. Where the cluster is down it stays so."""
         async with self.opening(self.inventory) as opened:
+            if not anything_lives(await observe(opened.cluster)):
+                return Ended(0)
             return Ended(await up(opened, UpOptions(_chosen(opened.deployment, args.select)), session))
 
     async def _with(self, opened: Opened, task: Task, session: Session) -> Ended:

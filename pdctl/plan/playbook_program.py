@@ -60,6 +60,11 @@ class Task:
         """What it does, to the letter: two tasks with the same text are the same."""
         return f"{self.verb} {json.dumps(self.args.model_dump(mode='json'), sort_keys=True)}"
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether it undoes a step, which may have been cut off half way."""
+        return ".undo." in self.id
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
