@@ -28,10 +28,10 @@ until_shown() {
 }
 
 for size in $sizes; do
-    tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo --concurrency $concurrency"
+    tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x "${size%x*}" -y "${size#*x}" "$pdctl demo --concurrency $concurrency; sleep 99"
     tmux -L "$socket" set -g status off
     tmux -L "$socket" set -s escape-time 0
-    until_shown "up: " 30
+    until_shown "up: [1-9]" 60
     shot starting
     until_shown "live" 60
     sleep 15
@@ -39,17 +39,17 @@ for size in $sizes; do
     keys 2; sleep 2; shot nodes
     keys /; keys -l "pool:decode ttft<1s"; sleep 2; shot nodes-filter; leave
     keys v v; sleep 1; shot instances; keys v
-    keys Enter; sleep 4; shot node; leave
+    keys Enter; until_shown "endpoint" 60; sleep 1; shot node; leave
     keys ?; sleep 1; shot help; leave
-    keys 3; sleep 1; keys c; sleep 4; shot matrix
-    keys 4; sleep 6; shot health
-    keys 2; sleep 1; keys Home; sleep 1; keys m; sleep 2; shot move-pool
-    keys Down Enter; sleep 3; shot move-plan
-    keys Tab Enter; sleep 3; shot move-running
+    keys 3; sleep 1; keys c; until_shown "round done" 60; shot matrix
+    keys 4; until_shown "may serve" 60; sleep 1; shot health
+    keys 2; sleep 1; keys Home; sleep 1; keys m; until_shown "which pool" 60; shot move-pool
+    keys Enter; until_shown "point of no return" 60; sleep 1; shot move-plan
+    keys Tab Enter; until_shown "under way" 60; sleep 2; shot move-running
     until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done; leave
     keys 1; sleep 8; shot pulse-moved
-    keys 2; sleep 1; keys l; sleep 3; shot logs
-    keys 6; sleep 3; shot activity
+    keys 2; sleep 1; keys l; until_shown "lines" 60; sleep 2; shot logs
+    keys 6; until_shown "runs" 60; sleep 1; shot activity
     if [ "$size" = 160x48 ]; then
         inventory=$(ls "$scratch"/pdctl-demo-*/inventory.yaml)
         "$pdctl" -i "$inventory" watch --canary --quiet --ticks 40 --record "$scratch/demo.rec"
