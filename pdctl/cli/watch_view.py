@@ -81,12 +81,12 @@ def _pools(snapshot: Snapshot, window_s: int, width: int) -> Table:
 
 
 def _pairs(pairs: Sequence[PairFigures]) -> Text:
-    """How many pairs stand how, and the quickest and the slowest hand-off; alerts name those that fail."""
+    """How many pairs stand how, and the quickest and the slowest canary; alerts name those that fail."""
     counts = Counter(pair.state for pair in pairs)
     states = ", ".join(f"{counts[state]} {state.value}" for state in PairState if counts[state])
     took = [pair.handoff_s for pair in pairs if isinstance(pair.handoff_s, Figure)]
     low, high = min((each.low for each in took), default=0.0), max((each.high for each in took), default=0.0)
-    handoff = f"; hand-off {seconds(Figure(low, high, 0.0, Basis.CANARY))}" if took else ""
+    handoff = f"; canaries {seconds(Figure(low, high, 0.0, Basis.CANARY))}" if took else ""
     bad = counts[PairState.BROKEN] or counts[PairState.SUSPECT]
     return _line(f"pairs: {states}{handoff}", "yellow" if bad else "")
 

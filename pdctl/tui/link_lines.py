@@ -6,7 +6,7 @@ from typing import Final
 
 from pdctl.tui.history import History
 from pdctl.tui.levels import glyph
-from pdctl.tui.link_view import LinkView
+from pdctl.tui.link_view import CANARY, LinkView
 from pdctl.tui.plots import Plot, Room, plot_lines, say_bytes
 from pdctl.tui.pulse_lanes import spark_span
 from pdctl.tui.shown import Shown
@@ -24,11 +24,8 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
         _centred(_figure(link.rate, inner), room.columns),
         _centred((Span(link.basis, Ink.DIM),), room.columns),
         _centred((Span("━" * (inner - 1) + "▶", of_level(link.level)),), room.columns),
-        _centred((Span("hand-off p99" if wide else "hand-off", Ink.DIM),), room.columns),
-        _centred(
-            (*_figure(link.handoff, inner - 4), Span(f" by {link.handoff_by}" if wide else " p99", Ink.DIM)),
-            room.columns,
-        ),
+        _centred((Span(f"{link.handoff_by} p99" if wide else link.handoff_by, Ink.DIM),), room.columns),
+        _centred((*_figure(link.handoff, inner - 4), Span(_what(link) if wide else " p99", Ink.DIM)), room.columns),
         _centred((Span(f"{glyph(link.level)} ", of_level(link.level)), Span(_pairs(link, inner - 2))), room.columns),
     ]
     if wide:
@@ -39,6 +36,11 @@ def link_block(link: LinkView, history: History, room: Room) -> tuple[Inked, ...
         drawn = plot_lines(plot, history, Room(inner, min(left, CHART_ROWS), room.ascii_only))
         lines += [EMPTY, *((Span(" "), *line) for line in drawn)]
     return tuple(lines[: room.rows]) or (EMPTY,)
+
+
+def _what(link: LinkView) -> str:
+    """A canary's time is that of a whole tiny request, which is more than KV that is handed over."""
+    return " both legs" if link.handoff_by == CANARY else " each"
 
 
 def _pairs(link: LinkView, columns: int) -> str:

@@ -23,6 +23,9 @@ SOURCES: Final = (
 )
 """Where KV bytes come from, best first: the connector's own, tokens times bytes, or what the ports count, which is
 other traffic too."""
+CANARY: Final = "canary"
+TRANSFER: Final = "transfer"
+"""What tells how long a hand-off takes: a whole tiny request through a pair, or the connector's own times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,12 @@ def _handoff(decodes: list[PoolFigures], pairs: tuple[PairFigures, ...], window_
     known = sorted((pair.handoff_s for pair in pairs if isinstance(pair.handoff_s, Figure)), key=lambda one: one.middle)
     if known:
         place = max(0, math.ceil(0.99 * len(known)) - 1)
-        return known[place], "canary"
+        return known[place], CANARY
     moved = [pool.kv[window_s].transfer_time.p99 for pool in decodes]
     times = [figure for figure in moved if isinstance(figure, Figure)]
     if times:
-        return max(times, key=lambda figure: figure.middle), "transfer"
-    return Unknown("no canary came through yet" if pairs else "canaries are off"), "canary"
+        return max(times, key=lambda figure: figure.middle), TRANSFER
+    return Unknown("no canary came through yet" if pairs else "canaries are off"), CANARY
 
 
 def _pairs(pairs: tuple[PairFigures, ...]) -> tuple[str, Level]:

@@ -86,8 +86,8 @@ def _filled(lines: list[Inked], rows: int) -> tuple[Inked, ...]:
 
 
 def _summary(view: MatrixView, columns: int, status: str) -> Inked:
-    """What is under way, how many pairs are in each state, what a hand-off takes: as much as fits, worst first."""
-    line: Inked = (Span("HAND-OFF ", Ink.TITLE), Span(f"{len(view.prefills)} x {len(view.decodes)}", Ink.DIM))
+    """What is under way, how many pairs are in each state, what a canary takes: as much as fits, worst first."""
+    line: Inked = (Span("CANARIES ", Ink.TITLE), Span(f"{len(view.prefills)} x {len(view.decodes)}", Ink.DIM))
     parts: list[Span] = [Span(f"  {status}", Ink.TITLE)] if status else []
     for state in (PairState.BROKEN, PairState.SUSPECT, PairState.OK, PairState.UNTRIED):
         if view.counts.get(state):

@@ -178,7 +178,7 @@ def _state(view: MatrixView, pair: PairFigures) -> str:
         return f"{pair.state.value} · {tries}"
     times = f", {pair.handoff_s.middle / view.middle_s:.1f}x median" if view.middle_s else ""
     age = f"{duration(pair.handoff_s.age_s)} ago"
-    return f"{pair.state.value} · hand-off {seconds(pair.handoff_s)} by canary{times} · {age} · {tries}"
+    return f"{pair.state.value} · canary {seconds(pair.handoff_s)} for both legs{times} · {age} · {tries}"
 
 
 def _side(view: MatrixView, side: int, name: str) -> str:

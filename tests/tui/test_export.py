@@ -44,7 +44,7 @@ async def test_a_screen_is_drawn_without_a_terminal() -> None:
     assert "broken" in picture.svg
     lines = picture.text.splitlines()
     assert len(lines) == 30
-    assert "HAND-OFF 2 x 3" in picture.text
+    assert "CANARIES 2 x 3" in picture.text
 
 
 async def test_a_feed_that_breaks_is_an_error_and_no_empty_picture() -> None:

@@ -117,7 +117,7 @@ def test_details_say_whether_the_pair_or_one_end_is_to_blame() -> None:
 def test_a_time_has_its_age_and_its_share_of_the_middle() -> None:
     tick = with_pair(snapshot(1, 2), 1, handoff_s=Figure.exact(0.12, 33.0, Basis.CANARY))
     text = shown(tick, cursor=Cursor("n01.main.0", "n03.main.0"))
-    assert "hand-off 120ms by canary, 1.5x median · 33s ago · tried 5, failed 0" in text
+    assert "canary 120ms for both legs, 1.5x median · 33s ago · tried 5, failed 0" in text
 
 
 def asked(tick: Snapshot, state: PairState = PairState.OK) -> Round:

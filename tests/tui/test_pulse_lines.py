@@ -19,7 +19,7 @@ SIZES = [(78, 20), (78, 21), (98, 27), (158, 45), (198, 57)]
 """What is left of 80x23, 80x24 and so on between the lines above and below, and a margin."""
 
 WORDS = (
-    *("TTFT", "ITL", "TPOT", "PREFILL", "DECODE", "hand-off", "GB/s", "tok/s", "router up", "waiting", "goal 95%"),
+    *("TTFT", "ITL", "TPOT", "PREFILL", "DECODE", "canary", "GB/s", "tok/s", "router up", "waiting", "goal 95%"),
     *("held back by", "n03.main.0 no step", "2 broken", "97%", "2/3"),
 )
 
@@ -102,7 +102,7 @@ def test_a_mixed_cluster_has_one_lane_over_the_whole_width() -> None:
     text = shown(replace(tick, pools={"mixed": mixed}, pairs=()))
     assert "MIXED" in text
     assert "2/2 members" in text
-    assert "hand-off" not in text
+    assert "canary" not in text
     assert "DECODE" not in text
 
 

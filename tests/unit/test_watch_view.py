@@ -68,7 +68,7 @@ def test_canaries_have_a_line_of_their_own() -> None:
         pair("n5.main.0", PairState.BROKEN, Unknown("its last canary failed")),
         pair("n6.main.0", PairState.UNTRIED, Unknown("not tried")),
     )
-    assert "pairs: 2 ok, 1 broken, 1 untried; hand-off 64-300ms" in shown(replace(served(), pairs=pairs), 80)
+    assert "pairs: 2 ok, 1 broken, 1 untried; canaries 64-300ms" in shown(replace(served(), pairs=pairs), 80)
     assert not any("pairs" in line for line in shown(served(), 80))
 
 
