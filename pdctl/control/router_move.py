@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pdctl.control.inventory_file import FileOnDisk
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.up import UpOptions, cannot_fence, up
-from pdctl.errors import PlanRefused, UsageError
+from pdctl.errors import PdctlError, PlanRefused, UsageError
 from pdctl.inventory.edit import loc_of, set_scalar
 from pdctl.inventory.load import parse
 from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment
+from pdctl.model.events import Event, StepStarted
 from pdctl.plan.steps import ROUTER
 from pdctl.routers.facts import Removal, router_facts
 
@@ -23,15 +25,35 @@ OpenCluster = Callable[[Path], AbstractAsyncContextManager[Opened]]
 
 async def move_router(opened: Opened, node: str, session: Session, open_cluster: OpenCluster) -> int:
     """Write `router.node` into the inventory, and apply that: a new router there, proven; the old one goes when no
-    client uses it any more. Returns the exit code. Raises PlanRefused, UsageError, and what `up` raises."""
+    client uses it any more. Returns the exit code.
+
+    Raises PlanRefused, UsageError, and what `up` raises: where that has begun nothing, the inventory is as it was."""
     text = edited(opened.deployment, opened.inventory_text, node)
     if text is None:
         return await up(opened, UpOptions(), session)
     await opened.cluster.look(node)  # raises where it cannot be asked: nothing is written then
     path = Path(opened.deployment.source)
-    await FileOnDisk(path).replace(opened.deployment.digest, text)
-    async with open_cluster(path) as moved:
-        return await up(moved, UpOptions(), session)
+    began = _Began(session)
+    digest = await FileOnDisk(path).replace(opened.deployment.digest, text)
+    try:
+        async with open_cluster(path) as moved:
+            return await up(moved, UpOptions(), Session(began.see, session.interrupt, session.run))
+    except PdctlError:
+        if not began.steps:
+            await FileOnDisk(path).replace(digest, opened.inventory_text)
+        raise
+
+
+@dataclass(slots=True)
+class _Began:
+    """Whether a run has begun a step: before, its inventory can be what it was."""
+
+    session: Session
+    steps: bool = False
+
+    def see(self, event: Event) -> None:
+        self.steps = self.steps or isinstance(event, StepStarted)
+        self.session.sink(event)
 
 
 async def restart_router(opened: Opened, session: Session) -> int:
