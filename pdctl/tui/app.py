@@ -95,7 +95,14 @@ class PdctlApp(RunKeys):
         age_s = max(0.0, self.wall() - shown.taken_s) if shown is not None else None
         cluster = shown.cluster if shown is not None else self.operations.deployment.cluster
         mark = "  ".join(text for text in (self.run_mark(), self.time_mark(), self._mark) if text)
-        return Heading(cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, mark)
+        return Heading(
+            cluster, shown, age_s, self.operations.read_only, self.trouble, self._frozen is not None, mark, self._past()
+        )
+
+    def _past(self) -> bool:
+        """Whether what is shown was live once."""
+        transport = self.feed.transport
+        return transport is not None and transport.live
 
     def announce(self, text: str, story: Sequence[str] = ()) -> None:
         """Say this in the first line, until it is called with ""; for what goes on beside the screens. The last lines

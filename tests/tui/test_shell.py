@@ -12,15 +12,18 @@ from textual.app import App
 from textual.widgets import Static
 
 from pdctl.errors import PdctlError
+from pdctl.model.snapshot import Source
 from pdctl.tui.app import PdctlApp
 from pdctl.tui.awaited import Awaited, AwaitedFeed, AwaitedOperations
 from pdctl.tui.lag import LATE_TICKS, Lag
 from pdctl.tui.messages import SnapshotReady
+from pdctl.tui.palette import palette
 from pdctl.tui.screens.base import ViewScreen
 from pdctl.tui.screens.help import HelpScreen
 from pdctl.tui.screens.node import NodeScreen
 from pdctl.tui.screens.nodes import NodesScreen
 from pdctl.tui.settings import Settings
+from pdctl.tui.widgets.bars import Heading, heading_line
 from tests.tui.fakes import STILL, FakeFeed, FakeOperations, app_over
 from tests.tui.fleet import START_S, snapshot
 from tests.tui.screen_text import screen_lines
@@ -153,6 +156,21 @@ async def test_commands_lead_to_views_with_a_filter_and_tell_their_mistakes() ->
         await pilot.press("colon", *"zzz", "enter")
         await pilot.pause()
         assert "no command 'zzz'" in screen_lines(app)[1]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "2 of 8  /pool:pre" not in screen_lines(app)[1]
+        assert "Health" in screen_lines(app)[1]
+        await pilot.press("colon", *"zzz", "enter")
+        await pilot.press("1", "2")
+        await pilot.pause()
+        assert "Health" in screen_lines(app)[1]
+
+
+def test_a_live_cluster_that_was_gone_back_in_is_not_called_a_recording() -> None:
+    seen = replace(snapshot(1, 1), source=Source.RECORDING)
+    for past, word in ((True, "past  3m back"), (False, "recording  3m back")):
+        heading = Heading("prod", seen, 180.0, "", mark="3m back", past=past)
+        assert word in heading_line(heading, palette({}), 80).text
 
 
 async def test_enter_opens_a_node_escape_leaves_it_and_help_is_of_the_screen_under_it() -> None:

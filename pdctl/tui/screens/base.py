@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MIN_WIDTH: Final = 78
 MIN_HEIGHT: Final = 20
 """Screens are made for 80x24 and more; a line less, for the status line of tmux, is no reason to refuse."""
+COMPLAINT_S: Final = 6.0
+"""How long a mistake stands where the tabs are, after it was entered."""
 
 
 def bindings(actions: Any) -> list[BindingType]:
@@ -192,9 +194,19 @@ class ViewScreen(Screen[None]):
         return (self.complaint, True) if self.complaint else (self.chip(), False)
 
     def complain(self, text: str) -> None:
-        """Say what is wrong with what was typed, until it is right or gone."""
+        """Say what is wrong with what was typed, until it is right, gone, or has stood in the way for long enough."""
         self.complaint = text
         self.redraw()
+        if text and not self.prompt.asking and self.pdctl.settings.timers:
+            self.set_timer(COMPLAINT_S, self.forgive)
+
+    def forgive(self) -> None:
+        """The tabs are seen again, unless something else is wrong by now that is still being typed."""
+        if self.complaint and not self.prompt.asking:
+            self.complain("")
+
+    def on_screen_suspend(self, event: events.ScreenSuspend) -> None:
+        self.complaint = ""
 
     def on_prompt_typed(self, message: Prompt.Typed) -> None:
         message.stop()

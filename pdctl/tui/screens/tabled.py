@@ -44,6 +44,7 @@ class TabledScreen(ViewScreen):
         return ""
 
     def action_level_up(self) -> None:
+        self.forgive()
         if self.table.row_filter.text:
             self.apply_filter("")
 

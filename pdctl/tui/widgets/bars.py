@@ -27,7 +27,8 @@ STALE_TICKS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What the first line says. `age_s` None: there is nothing to show yet. `mark` is what a recording adds."""
+    """What the first line says. `age_s` None: there is nothing to show yet. `mark` is what a recording
+    adds; `past`: a live cluster, some time ago."""
 
     cluster: str
     snapshot: Snapshot | None
@@ -36,6 +37,7 @@ class Heading:
     trouble: str = ""
     frozen: bool = False
     mark: str = ""
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def _source(heading: Heading, palette: Palette) -> Piece:
     if snapshot is None or heading.age_s is None:
         return f"{palette.glyph(Level.UNKNOWN)} nothing seen yet", _onto(palette.level(Level.UNKNOWN), bar)
     if snapshot.source is Source.RECORDING:
-        return "recording", palette.bar_strong
+        return "past" if heading.past else "recording", palette.bar_strong
     late = heading.age_s > STALE_TICKS * snapshot.interval_s
     level = Level.WARN if late else Level.GOOD
     word = "live" if snapshot.source is Source.LIVE else snapshot.source.value
