@@ -28,6 +28,7 @@ from pdctl.health.report import Report
 from pdctl.health.saved import Archive, Saved, read_archive, save
 from pdctl.model.deployment import Deployment
 from pdctl.model.observed import Observed, Trouble
+from pdctl.plan.one_machine import refuse_one_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ async def check(
     """T1 of the nodes that hold a slot in `scope` (None: all); `only_reach`: T0. `observed`: what runs, where the
     caller has just looked.
 
-    Raises InventoryError where the inventory names a check that does not exist; what a node does raises nothing.
+    Raises InventoryError where the inventory names a check that does not exist, PlanRefused where two of its nodes are
+    one machine; what a node does raises nothing.
     """
     deployment, clock = cluster.deployment, cluster.clock
     registry = registry_for(deployment).reach() if only_reach else registry_for(deployment)
@@ -68,6 +70,7 @@ async def check(
             _given(observed) if observed is not None else observe(cluster, nodes),
             collect_nodes(deployment, cluster.shells, clock, nodes, profile=profile, arrived=arrived),
         )
+    refuse_one_machine(deployment, looked)
     situation = situation_of(deployment, looked, scope)
     envelopes = {name: answer for name, answer in answers.items() if isinstance(answer, Envelope)}
     troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Trouble)}

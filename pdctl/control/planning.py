@@ -23,6 +23,7 @@ from pdctl.model.observed import Observed
 from pdctl.plan.drift import Drift
 from pdctl.plan.floors import PoolDip
 from pdctl.plan.inventory_diff import Edit, inventory_diff
+from pdctl.plan.one_machine import refuse_one_machine
 from pdctl.plan.steps import Plan
 
 
@@ -59,6 +60,7 @@ async def plan(opened: Opened, options: UpOptions | None = None) -> Planning:
     deployment = opened.cluster.deployment
     refuse_unsupported(deployment)
     observed, (applied, holds) = await asyncio.gather(observe(opened.cluster), _recorded(opened.cluster))
+    refuse_one_machine(deployment, observed)
     observed, gone = await see_departed(opened.cluster, replace(observed, holds=holds), applied)
     decided = decide(deployment, options, observed, applied)
     made = replace(decided.plan, warnings=(*decided.plan.warnings, *gone))

@@ -52,6 +52,7 @@ from pdctl.model.events import (
 from pdctl.model.observed import Observed, Trouble
 from pdctl.model.unit import UnitState
 from pdctl.plan.held import hold_on
+from pdctl.plan.one_machine import refuse_one_machine
 from pdctl.plan.router_move import refuse_two_routers
 from pdctl.plan.steps import ELSEWHERE, Action, Plan, Step
 
@@ -120,6 +121,8 @@ class Run:
             emit.attach(lease)
             await emit(LeaseTaken(deployment.lease_node, lease.epoch))
             observed, gone = await self._look(lease)
+            if self.command != "down":
+                refuse_one_machine(deployment, observed)
             plan = self.make_plan(observed, lease.applied, {})
             if self.command != "down":
                 refuse_two_routers(observed, plan)

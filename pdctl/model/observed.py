@@ -22,6 +22,7 @@ class NodeView:
     ledger_whole: bool = False  # whether `generation` can be counted on from; a new, lost or damaged ledger cannot
     others: tuple[str, ...] = ()  # names of foreign pdctl clusters' units on overlapping GPUs, for the refusal's text
     notes: tuple[str, ...] = ()  # what the operator should know of the node's own records: a ledger that was lost
+    place: str = ""  # which directory holds our state there, by device and inode; "" where that is not known
 
 
 @dataclass(frozen=True, slots=True)

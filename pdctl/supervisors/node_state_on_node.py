@@ -227,7 +227,24 @@ def ledger_view(cluster_dir: str) -> "dict[str, Any]":
         "fresh": not (ledger or traces or note),
         "epoch": int(epoch) if epoch.isdigit() else 0,
         "note": note,
+        "place": place_of(cluster_dir),
     }
+
+
+def place_of(path: str) -> str:
+    """Which directory this is, whatever it is called from where: that of `path`, or the nearest above it that is there.
+
+    With the boot id it tells one machine under two names from two machines that were installed from one image.
+    """
+    while True:
+        try:
+            found = os.stat(path)
+        except OSError:
+            if path in ("/", ""):
+                return ""
+            path = os.path.dirname(path)
+            continue
+        return "{}:{}:{}".format(path, found.st_dev, found.st_ino)
 
 
 def keep_log(cluster_dir: str, unit: str, generation: int, log: str) -> None:

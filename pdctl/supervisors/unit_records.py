@@ -82,6 +82,7 @@ def node_view(node: str, cluster: str, found: Facts) -> NodeView:
         units=tuple(unit_status(cluster, unit) for unit in found["units"]),
         others=tuple(printable(other) for other in found["others"]),
         notes=(printable(found["note"]),) if found["note"] else (),
+        place=str(found.get("place", "")),
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.fleet.command import Done, Operator
+from tests.fleet.command import Done, Json, Operator
+from tests.fleet.site import Site
 
 INVENTORIES = sorted((Path(__file__).parents[2] / "inventories").glob("*.yaml"))
 
@@ -107,3 +108,23 @@ def test_up_refuses_a_shape_that_the_router_cannot_serve_and_dials_no_node(
         assert done.out == ""
     assert machine.expect(1).document["event"] == "error"
     assert not (tmp_path / "state").exists(), "nothing was touched here either"
+
+
+def two_names(document: Json) -> None:
+    """The first node once more, under another name and data address, as a spare."""
+    first = dict(document["nodes"]["n1"])
+    del first["pool"]
+    address = first["data_address"].rpartition(".")[0] + ".250"
+    document["nodes"]["n1-again"] = {**first, "host": "localhost", "data_address": address}
+    document["ssh"]["accept_new"] = True  # localhost's key is not known under that name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param("check", marks=pytest.mark.slow), "plan", pytest.param("up", marks=pytest.mark.slow)],
+)
+async def test_two_names_for_one_machine(site: Site, tmp_path: Path, command: str) -> None:
+    operator = site.with_inventory(tmp_path, two_names)
+    done = (await operator.pdctl(command)).expect(1)
+    assert "n1 and n1-again are one machine" in done.err
+    assert "host_id" in done.err
