@@ -5,6 +5,7 @@ It shows and asks; every effect is one of `Operations`, the use cases that the C
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -59,6 +60,7 @@ class PdctlApp(RunKeys):
         super().__init__()
         self.feed, self.operations, self.settings, self.wall = feed, operations, settings or Settings(), wall
         self.moment, self.lag = moment, Lag()
+        self.painted = asyncio.Event()  # the first picture is there
         self.latest: Snapshot | None = None
         self.trouble = ""
         self.window_s = 10
@@ -138,6 +140,7 @@ class PdctlApp(RunKeys):
             self.watch_signals()
         self.set_class(self.settings.ascii_only, "-ascii")
         self.switch_mode(self.settings.start)
+        self.call_after_refresh(self.painted.set)
         self.read_feed()
         if self.settings.timers:
             self.set_interval(1.0, self._grow_old)

@@ -88,10 +88,10 @@ class AwaitedFeed:
 
 
 class AwaitedOperations:
-    """Refused, then the operations that came. `meanwhile` is the deployment until then."""
+    """Refused, then the operations that came. `meanwhile` and `read_only` are what is known until then."""
 
-    def __init__(self, awaited: Awaited, meanwhile: Deployment) -> None:
-        self._awaited, self._meanwhile = awaited, meanwhile
+    def __init__(self, awaited: Awaited, meanwhile: Deployment, *, read_only: str = "") -> None:
+        self._awaited, self._meanwhile, self._read_only = awaited, meanwhile, read_only
 
     @property
     def deployment(self) -> Deployment:
@@ -101,7 +101,7 @@ class AwaitedOperations:
     @property
     def read_only(self) -> str:
         come = self._awaited.operations
-        return "" if come is None else come.read_only
+        return self._read_only if come is None else come.read_only
 
     async def propose(self, request: Request) -> Proposal:
         return await self._awaited.now()[1].propose(request)
