@@ -165,9 +165,9 @@ async def execute(
     """Run every step of `plan`; returns when all have ended. Raises CancelledError if the operator insisted."""
     run = _Run(plan, handlers, emit, clock, interrupt)
     tasks = [asyncio.create_task(run.step(step), name=step.id) for step in plan.steps]
+    everything = asyncio.gather(*tasks)
     insisted = asyncio.create_task(interrupt.insisted.wait())
     try:
-        everything = asyncio.gather(*tasks)
         waits: set[asyncio.Future[Any]] = {everything, insisted}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
@@ -177,5 +177,5 @@ async def execute(
         insisted.cancel()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(everything, *tasks, return_exceptions=True)  # else asyncio reports it as never looked at
     return run.tally

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,6 +213,22 @@ async def test_the_second_interrupt_cancels_everything(stage: Stage) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert gate.cancelled
+
+
+async def test_stopped_at_once_leaves_no_traceback_behind(stage: Stage) -> None:
+    """asyncio reports what nobody looked at when it is thrown away: below pdctl's own last words."""
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
+    gate = stage.bodies["start:a"] = Gate()
+    running = asyncio.create_task(stage.run(*CHAIN))
+    await gate.begun.wait()
+    stage.interrupt.ask()
+    stage.interrupt.ask()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    del running
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_lost_lease_lets_changing_steps_end_however_often_it_is_said(stage: Stage) -> None:
