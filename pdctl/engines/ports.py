@@ -57,11 +57,9 @@ def usable_blocks(deployment: Deployment, node: NodeSpec) -> tuple[int, ...]:
     share = (END_PORT - FIRST_PORT) // len(sharers)
     start = FIRST_PORT + sharers.index(node.name) * share
     size = block_size(node)
-    reserved = reserved_ports(deployment)
+    taken = {(port - start) // size for port in reserved_ports(deployment)}
     blocks = tuple(
-        first
-        for first in range(start, start + share - size + 1, size)
-        if reserved.isdisjoint(range(first, first + size))
+        first for index, first in enumerate(range(start, start + share - size + 1, size)) if index not in taken
     )
     if not blocks:
         raise PlanRefused(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
 PARTS = ("registrar_wire_on_node.py", "registrar_gate_on_node.py", "registrar_log_on_node.py", "registrar.py")
 _OWN_IMPORT = "from pdctl."
 
 
+@cache  # every plan hashes it, for each launch and for what was applied before
 def registrar_source() -> str:
     """One Python 3.6 program: the parts in the order of their needs, without their imports of each other."""
     room = files("pdctl.routers")
