@@ -69,5 +69,5 @@ done
 size=80x24
 tmux -u -L "$socket" -f /dev/null new-session -d -s demo -x 80 -y 24 "$pdctl replay $scratch/demo.rec"
 tmux -L "$socket" set -g status off
-sleep 6; keys Space; sleep 1; shot replay
+until_shown "recording" 60; sleep 3; keys Space; sleep 1; shot replay
 keys q
