@@ -215,18 +215,22 @@ async def test_the_second_interrupt_cancels_everything(stage: Stage) -> None:
     assert gate.cancelled
 
 
-async def test_stopped_at_once_leaves_no_traceback_behind(stage: Stage) -> None:
+def test_stopped_at_once_leaves_no_traceback_behind() -> None:
     """asyncio reports what nobody looked at when it is thrown away: below pdctl's own last words."""
     reported: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
-    gate = stage.bodies["start:a"] = Gate()
-    running = asyncio.create_task(stage.run(*CHAIN))
-    await gate.begun.wait()
-    stage.interrupt.ask()
-    stage.interrupt.ask()
-    with pytest.raises(asyncio.CancelledError):
+
+    async def stopped() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
+        stage = Stage()
+        gate = stage.bodies["start:a"] = Gate()
+        running = asyncio.create_task(stage.run(*CHAIN))
+        await gate.begun.wait()
+        stage.interrupt.ask()
+        stage.interrupt.ask()
         await running
-    del running
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
     gc.collect()
     assert reported == []
 
