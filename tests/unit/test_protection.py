@@ -69,7 +69,12 @@ def _protected(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("typed", "agreed"), [("prod", True), ("y", False), ("", False), ("production", False)])
 def test_a_protected_cluster_wants_its_own_name(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(click, "prompt", lambda text, **_: asked.append(text) or typed)
+
+    def prompt(text: str, **_: object) -> str:
+        asked.append(text)
+        return typed
+
+    monkeypatch.setattr(click, "prompt", prompt)
     if agreed:
         confirm(Globals(), "down", "Take the whole cluster down?")
     else:
