@@ -37,7 +37,7 @@ async def observe(cluster: Cluster, nodes: Iterable[str] | None = None, *, claim
 def services_apart(
     views: Mapping[str, NodeView], router_node: str
 ) -> tuple[dict[str, NodeView], tuple[tuple[str, UnitStatus], ...]]:
-    """The views without routers and registrars that are not on the router's node; and those of them that live."""
+    """The views without routers and registrars that are not on the router's node; and those of them that may live."""
     apart = tuple(
         (node, unit)
         for node, view in views.items()
@@ -50,7 +50,7 @@ def services_apart(
     }
     home = views[router_node].units if router_node in views else ()
     same = {unit.incarnation for unit in home} - {""}  # another name of the router's machine shows the same ones
-    lives = (UnitState.RUNNING, UnitState.STOPPING)
+    lives = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
     return kept, tuple((node, unit) for node, unit in apart if unit.state in lives and unit.incarnation not in same)
 
 

@@ -76,6 +76,10 @@ def test_a_router_that_ended_elsewhere_is_left_alone() -> None:
     assert seen(state=UnitState.EXITED).elsewhere == ()
 
 
+def test_a_router_elsewhere_whose_state_nobody_knows_may_serve() -> None:
+    assert {unit.labels.instance for _, unit in seen(state=UnitState.UNKNOWN).elsewhere} == {ROUTER, REGISTRAR}
+
+
 def test_no_engine_leaves_while_two_routers_may_choose_it() -> None:
     observed = seen()
     unit = observed.units[R1.instances[0].name]
