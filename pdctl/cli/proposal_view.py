@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+import click
+
+from pdctl.cli.global_options import Globals
+from pdctl.cli.json_line import say_json
+from pdctl.cli.session import read
+from pdctl.control.opened import Opened
 from pdctl.control.proposal import Dip, Expected, Proposal
 from pdctl.model.events import plain
 from pdctl.text.duration import duration
 from pdctl.text.escape import one_line
+
+
+def show_proposal(options: Globals, propose: Callable[[Opened], Awaitable[Proposal]]) -> int:
+    """`--dry-run` of a command: what it would do, and nothing done. Returns the exit code."""
+
+    async def look(opened: Opened) -> int:
+        proposal = await propose(opened)
+        if options.json:
+            say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
+        else:
+            click.echo("\n".join(proposal_lines(proposal)))
+        return 0
+
+    return read(options, look)
 
 
 def proposal_lines(proposal: Proposal) -> Iterator[str]:

@@ -8,9 +8,8 @@ import click
 
 from pdctl.cli.duration_type import DURATION
 from pdctl.cli.global_options import Globals
-from pdctl.cli.json_line import say_json
-from pdctl.cli.proposal_view import proposal_json, proposal_lines
-from pdctl.cli.session import change, confirm, read
+from pdctl.cli.proposal_view import show_proposal
+from pdctl.cli.session import change, confirm
 from pdctl.control.drain import drain, propose_drain
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
@@ -44,16 +43,7 @@ def command(
     until_s = None if hold_s is None else time.time() + hold_s
     request = DrainRequest(selectors, reason=reason, until_s=until_s, stop=stop, force=force, deadline_s=deadline_s)
     if dry_run:
-
-        async def look(opened: Opened) -> int:
-            proposal = await propose_drain(opened, request)
-            if options.json:
-                say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
-            else:
-                click.echo("\n".join(proposal_lines(proposal)))
-            return 0
-
-        return read(options, look)
+        return show_proposal(options, lambda opened: propose_drain(opened, request))
     confirm(options, "drain", f"Drain {', '.join(selectors)}{' and stop' if stop else ''}?")
 
     async def act(opened: Opened, session: Session) -> int:

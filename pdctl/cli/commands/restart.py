@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.global_options import Globals
-from pdctl.cli.json_line import say_json
-from pdctl.cli.proposal_view import proposal_json, proposal_lines
-from pdctl.cli.session import change, confirm, read
+from pdctl.cli.proposal_view import show_proposal
+from pdctl.cli.session import change, confirm
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.request import RestartRequest
@@ -36,16 +35,7 @@ def command(
     """
     request = RestartRequest(selectors, at_once, force)
     if dry_run:
-
-        async def look(opened: Opened) -> int:
-            proposal = await propose_restart(opened, request)
-            if options.json:
-                say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
-            else:
-                click.echo("\n".join(proposal_lines(proposal)))
-            return 0
-
-        return read(options, look)
+        return show_proposal(options, lambda opened: propose_restart(opened, request))
     confirm(options, "restart", f"Restart {', '.join(selectors)}?")
 
     async def act(opened: Opened, session: Session) -> int:

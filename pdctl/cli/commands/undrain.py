@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from pdctl.cli.global_options import Globals
-from pdctl.cli.json_line import say_json
-from pdctl.cli.proposal_view import proposal_json, proposal_lines
-from pdctl.cli.session import change, confirm, read
+from pdctl.cli.proposal_view import show_proposal
+from pdctl.cli.session import change, confirm
 from pdctl.control.drain import propose_undrain, undrain
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
@@ -32,16 +31,7 @@ def command(options: Globals, selectors: tuple[str, ...], dry_run: bool, forget_
         return change(options, "undrain", forget_holds)
     request = UndrainRequest(selectors)
     if dry_run:
-
-        async def look(opened: Opened) -> int:
-            proposal = await propose_undrain(opened, request)
-            if options.json:
-                say_json(options, "proposal", proposal_json(proposal), cluster=opened.deployment.cluster)
-            else:
-                click.echo("\n".join(proposal_lines(proposal)))
-            return 0
-
-        return read(options, look)
+        return show_proposal(options, lambda opened: propose_undrain(opened, request))
 
     async def act(opened: Opened, session: Session) -> int:
         return await undrain(opened, request, session)
