@@ -45,7 +45,12 @@ class PdctlApp(RunKeys):
 
     TITLE = "pdctl"
     ENABLE_COMMAND_PALETTE = True
-    CSS = ".-ascii ModalScreen > Vertical { border: ascii $primary; }"
+    CSS = """
+    .-ascii ModalScreen > Vertical { border: ascii $primary; }
+    .-ascii * { scrollbar-size: 0 0; }
+    .-ascii SearchIcon { display: none; }
+    .-ascii CommandPalette #--input, .-ascii CommandPalette CommandList { border: none; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = bindings(everywhere())
 
     def __init__(
@@ -306,6 +311,12 @@ class PdctlApp(RunKeys):
 
     def action_palette(self) -> None:
         self.action_command_palette()
+
+    def action_command_palette(self) -> None:
+        from textual.command import CommandPalette
+
+        if not CommandPalette.is_open(self):
+            self.push_screen(CommandPalette(placeholder="an action's name", id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         scope = screen.VIEW if isinstance(screen, ViewScreen) else ""

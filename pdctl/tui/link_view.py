@@ -116,7 +116,7 @@ def _handoff(decodes: list[PoolFigures], pairs: tuple[PairFigures, ...], window_
 
 def _pairs(pairs: tuple[PairFigures, ...]) -> tuple[str, Level]:
     if not pairs:
-        return "not tried", Level.UNKNOWN
+        return "untried", Level.UNKNOWN
     counts = Counter(pair.state for pair in pairs)
     bad = [f"{counts[state]} {state.value}" for state in (PairState.BROKEN, PairState.SUSPECT) if counts[state]]
     said = bad or [f"{counts[PairState.OK]}/{len(pairs)} ok"]

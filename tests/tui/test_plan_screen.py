@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList
 
@@ -19,6 +20,7 @@ from pdctl.model.events import Event, RunEnded, StepDone, StepFailed, StepSkippe
 from pdctl.plan.steps import Action, Plan, Step
 from pdctl.tui.app import PdctlApp
 from pdctl.tui.screens.ask import AskReason, AskStop, ChoosePool
+from pdctl.tui.screens.help import HelpScreen
 from pdctl.tui.screens.plan import PlanScreen
 from pdctl.tui.spans import plain
 from tests.tui.fakes import STILL, FakeFeed, FakeOperations, app_over
@@ -398,6 +400,18 @@ async def test_a_plain_terminal_gets_plain_characters() -> None:
         await on_screen(pilot, AskStop)
         await pilot.press("left", "enter")
         await ended(pilot)
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "question_mark"])
+async def test_help_and_palette_of_a_plain_terminal_have_plain_characters(key: str) -> None:
+    feed = FakeFeed()
+    async with app_over(feed, fleet(), start="nodes", settings=replace(STILL, ascii_only=True)).run_test() as pilot:
+        await feed.push(snapshot())
+        await pilot.press(key)
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, CommandPalette | HelpScreen)
+        await until(pilot, lambda: "restart" in painted(pilot).lower(), "it is filled")
+        assert painted(pilot).isascii()
 
 
 def painted(pilot: Pilot[int]) -> str:

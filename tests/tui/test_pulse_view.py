@@ -171,7 +171,7 @@ def test_pairs_that_nobody_tried_are_neither_good_nor_bad() -> None:
     untried = replace(tick.pairs[0], state=PairState.UNTRIED, handoff_s=Unknown("not tried"))
     view = link_of(view_of(replace(silent, pairs=(untried,))))
     assert (view.handoff.text, view.pairs, view.level) == ("?", "0/1 ok", Level.UNKNOWN)
-    assert link_of(view_of(replace(silent, pairs=()))).pairs == "not tried"
+    assert link_of(view_of(replace(silent, pairs=()))).pairs == "untried"
     some = replace(snapshot(1, 2), pairs=(snapshot(1, 2).pairs[0], replace(untried, decode="n03.main.0")))
     assert (link_of(view_of(some)).pairs, link_of(view_of(some)).level) == ("1/2 ok", Level.UNKNOWN)
 
