@@ -43,6 +43,9 @@ class Vital(StrEnum):
 NOT_RUNNING: Final = "not running"
 """Why an engine or the router is down that has no unit: it was stopped, or never started, or its node was booted."""
 
+STOPPED: Final = "stopped"
+"""Why an engine is down that was asked to stop, and did (`ExitEvidence.cause`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:

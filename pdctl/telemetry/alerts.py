@@ -14,6 +14,7 @@ from pdctl.model.figure import Fig, Figure
 from pdctl.model.role import Role
 from pdctl.model.snapshot import (
     NOT_RUNNING,
+    STOPPED,
     WINDOWS_S,
     Alert,
     AlertLevel,
@@ -116,7 +117,7 @@ class AlertBook:
 
     def _delay_s(self, condition: Condition) -> float:
         """A page does not wait: what is hung, down or stalled was so for a while before it was called that."""
-        return 0.0 if condition.level is AlertLevel.PAGE else self.raise_after_s
+        return 0.0 if condition.level is AlertLevel.PAGE and not condition.waits else self.raise_after_s
 
 
 def _alert(standing: _Standing) -> Alert:
@@ -150,6 +151,12 @@ def _engines(snapshot: Snapshot) -> Iterator[Condition]:
             case Vital.HUNG:
                 hint = f"`pdctl logs {name}`, then `pdctl restart {name}`"
                 yield Condition(f"hung:{name}", AlertLevel.PAGE, name, instance.why, hint)
+            case Vital.DOWN if instance.why == STOPPED:
+                cause = "stopped, as somebody asked for it, and not started again"
+                yield Condition(f"down:{name}", AlertLevel.WARN, name, cause, f"`pdctl up {name}` starts it")
+            case Vital.DOWN if instance.why == NOT_RUNNING:  # for a moment only while it changes its role
+                hint = f"was its node booted? `pdctl up {name}` starts it"
+                yield Condition(f"down:{name}", AlertLevel.PAGE, name, NOT_RUNNING, hint, waits=True)
             case Vital.DOWN:
                 hint = "`pdctl status` says what it died of; `pdctl up` heals it"
                 yield Condition(f"down:{name}", AlertLevel.PAGE, name, f"not running: {instance.why}", hint)

@@ -16,3 +16,4 @@ class Condition:
     subject: str
     cause: str
     hint: str
+    waits: bool = False  # a page that may pass: it is raised only where it lasts

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pdctl.model.figure import Figure
 from pdctl.model.snapshot import (
     NOT_RUNNING,
+    STOPPED,
     Alert,
     AlertLevel,
     PairFigures,
@@ -203,6 +204,24 @@ def test_a_cluster_that_was_taken_down_is_one_alert_and_an_engine_that_died_is_i
         found = ids(AlertBook(0.0).take(replace(snapshot, instances=instances, router=router))[0])
         assert found[: len(wanted)] == wanted
         assert ("router:down" in found) is (len(found) > 1)
+
+
+def test_an_engine_between_its_stop_and_its_start_is_no_page() -> None:
+    """As in a move. One that stays away is told after a while, one that died at once."""
+
+    def levels(why: str, *, after_s: float) -> list[AlertLevel]:
+        book, found = AlertBook(), []
+        for at_s in (0.0, after_s):
+            snapshot = at(served(), at_s, n2=Vital.DOWN)
+            instances = {**snapshot.instances, "n2.main.0": replace(snapshot.instances["n2.main.0"], why=why)}
+            alerts, _ = book.take(replace(snapshot, instances=instances))
+            found = [alert.level for alert in alerts if alert.id == "down:n2.main.0"]
+        return found
+
+    for why, level in ((STOPPED, AlertLevel.WARN), (NOT_RUNNING, AlertLevel.PAGE)):
+        assert levels(why, after_s=5.0) == []
+        assert levels(why, after_s=15.0) == [level]
+    assert levels("killed by SIGKILL", after_s=1.0) == [AlertLevel.PAGE]
 
 
 def test_a_prometheus_that_is_gone_is_one_alert_and_not_one_of_every_engine() -> None:
