@@ -16,11 +16,12 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.fleet
 
 SMALL = ("demo", "--headless", "--json", "--layout", "1P1D", "--concurrency", "8", "--requests", "100000")
+REQUESTS = 80
 
 
 async def whole_demo(operator: Operator, mode: str) -> tuple[Done, Traces]:
     """A demo that runs to its end, and what it had on this machine when all was up."""
-    async with operator.starts("demo", "--headless", "--json", "--requests", "200", "--mode", mode) as demo:
+    async with operator.starts("demo", "--headless", "--json", "--requests", str(REQUESTS), "--mode", mode) as demo:
         await demo.until(ended("up"), "the end of `up`")
         fleet = fleet_below(demo.pid)
         assert fleet is not None
@@ -39,9 +40,11 @@ async def test_a_demo_answers_every_request_with_kv_handed_over_and_leaves_nothi
     done, seen = await whole_demo(operator, mode)
     summary = done.expect(0).document
     assert summary["event"] == "summary"
-    expected = {"nodes": 5, "layout": "2P3D", "mode": mode, "requests": 200, "ok": 200, "failed": 0, "aborted": 0}
-    expected |= {"cut": 0, "error": 0, "refused": 0, "streamed": 100, "buffered": 100, "leftovers": 0}
-    expected |= {"kv_handoffs": 200, "kv_handoffs_prefill": 200, "kv_handoffs_decode": 200}
+    expected = {"nodes": 5, "layout": "2P3D", "mode": mode, "requests": REQUESTS, "ok": REQUESTS}
+    expected |= {"failed": 0, "aborted": 0}
+    expected |= {"cut": 0, "error": 0, "refused": 0, "leftovers": 0}
+    expected |= {"streamed": REQUESTS // 2, "buffered": REQUESTS // 2}
+    expected |= {"kv_handoffs": REQUESTS, "kv_handoffs_prefill": REQUESTS, "kv_handoffs_decode": REQUESTS}
     expected |= {"decode_local_compute_tokens": 0, "exit_code": 0}
     assert {key: summary[key] for key in expected} == expected
     assert len(seen.listening) > 5 * 2, "nodes, engines and the router listened"
@@ -89,6 +92,7 @@ async def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path: Path, dies: An
     await wait_until(lambda: not seen.left(), END_S, what=f"killed {moment}: {'; '.join(seen.left())}")
 
 
+@pytest.mark.slow
 async def test_a_second_ctrl_c_waits_for_no_drain_and_nothing_is_left_either(tmp_path: Path) -> None:
     async with Operator(tmp_path).starts(*SMALL) as demo:
         await dies_in_load(demo, random.Random())
