@@ -40,6 +40,8 @@ ENTRIES: Final = 20_000
 """Journal entries that are looked through for earlier healing: half an hour of them is far fewer."""
 AGAIN_S: Final = 300.0
 """A dead engine whose node is not fit to start it is tried again after this long."""
+EVERYBODY: Final = "cluster"
+"""The subject of what keeps anybody from being healed."""
 EDITED: Final = "the inventory wants it otherwise, which was not applied yet: `pdctl up` does"
 
 
@@ -84,7 +86,7 @@ class Healer:
             if any(each.remedy is not Remedy.LEAVE and not self._rests(each.death, cluster) for each in treatments):
                 await self._heal(opened, kept, hung_s)
         except PdctlError as error:
-            self._left("cluster", error.message, error.hint)
+            self._left(EVERYBODY, error.message, error.hint)
         else:
             if not treatments:
                 self._told.clear()

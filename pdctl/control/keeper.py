@@ -15,13 +15,13 @@ from typing import Final
 
 from pdctl.control.clock import Clock
 from pdctl.control.follow import Follower, OpenCluster, SettledFile
-from pdctl.control.heal import HangBook, Healer
+from pdctl.control.heal import EVERYBODY, HangBook, Healer
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.watch import watching
 from pdctl.errors import InventoryError
 from pdctl.model.events import Event
-from pdctl.model.keeper_events import HealFailed, Healing, KeepingBegan, Quarantined
+from pdctl.model.keeper_events import HealFailed, Healing, HealWaits, KeepingBegan, Quarantined
 from pdctl.model.snapshot import Alert, AlertLevel, Snapshot
 from pdctl.telemetry.alerts import Change
 
@@ -133,6 +133,8 @@ def alert_of(event: Event, now_s: float) -> Change | None:
         case Quarantined():
             hint = f"find out why, then `pdctl undrain {' '.join(event.slots)}`"
             said = (AlertLevel.PAGE, f"died again and is quarantined: {event.cause}", hint)
+        case HealWaits() if event.subject != EVERYBODY:
+            said = (AlertLevel.WARN, f"is dead, and is left so: {event.cause}", event.hint)
         case _:
             return None
     level, cause, hint = said

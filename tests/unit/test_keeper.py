@@ -11,12 +11,20 @@ import pytest
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
 from pdctl.control.follow import SettledFile, linked
-from pdctl.control.heal import HangBook
+from pdctl.control.heal import EVERYBODY, HangBook
 from pdctl.control.journal import Session
 from pdctl.control.keeper import Keeper, alert_of
 from pdctl.control.opened import open_cluster
 from pdctl.model.events import Event, Warned
-from pdctl.model.keeper_events import Healed, HealFailed, Healing, InventoryRejected, KeepingBegan, Quarantined
+from pdctl.model.keeper_events import (
+    Healed,
+    HealFailed,
+    Healing,
+    HealWaits,
+    InventoryRejected,
+    KeepingBegan,
+    Quarantined,
+)
 from pdctl.model.snapshot import AlertLevel, Snapshot, Vital
 from pdctl.text.phrases import phrase
 
@@ -27,6 +35,8 @@ from pdctl.text.phrases import phrase
         (Healing("n1.main.0", ("n1.main",), "killed by SIGKILL"), AlertLevel.WARN),
         (HealFailed("n1.main.0", "it does not serve"), AlertLevel.PAGE),
         (Quarantined("n1.main.0", ("n1.main",), "killed by SIGKILL"), AlertLevel.PAGE),
+        (HealWaits("n1.main.0", "killed by SIGKILL; it may not start: gpu.count: 7 of 8"), AlertLevel.WARN),
+        (HealWaits(EVERYBODY, "somebody else has the lease"), None),
         (Healed("n1.main.0", "killed by SIGKILL"), None),
         (Warned("of something else"), None),
     ],
