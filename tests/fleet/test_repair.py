@@ -84,6 +84,7 @@ async def test_a_killed_router_comes_back_by_itself_and_no_fenced_member_with_it
     assert {name: launch for name, launch in launches(after).items() if name != "router"} == engines
 
 
+@pytest.mark.slow
 async def test_a_killed_registrar_comes_back_by_itself_and_no_member_is_lost(serving: Site) -> None:
     operator = serving.operator
     before = await status(operator)
