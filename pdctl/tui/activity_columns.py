@@ -32,6 +32,9 @@ _STATES: Final[Mapping[str, Level]] = {
     "unfinished": Level.UNKNOWN,
 }
 
+_WIDE: Final = 120
+"""Columns from which no action's name is cut."""
+
 
 def activity_columns(*, ascii_only: bool) -> tuple[ColumnSpec[RunRecord], ...]:
     """When, how it ended, what, how long, who, and its last words."""
@@ -84,7 +87,7 @@ def run_lines(run: RunRecord, width: int) -> list[Inked]:
     lines += [(Span(line),) for line in wrapped(run.text, width)] if run.text else []
     lines.append(EMPTY)
     subjects = min(max((len(line.subject) for line in run.lines), default=0), 28)
-    actions = min(max((len(line.action) for line in run.lines), default=0), 24)
+    actions = min(max((len(line.action) for line in run.lines), default=0), 24 if width < _WIDE else 44)
     for line in run.lines:
         lines.append(_line(line, actions, subjects, width))
         if line.hint and line.state == "failed":
@@ -99,7 +102,8 @@ def _line(line: Line, actions: int, subjects: int, width: int) -> Inked:
     return (
         Span(f"{glyph(level)} ", of_level(level)),
         cell(line.state or "said", 11, of_level(level)),
-        cell(line.action, actions + 2, Ink.BOLD),
+        cell(line.action, actions, Ink.BOLD),
+        Span("  "),
         cell(line.subject, subjects),
         cell(_took(line.took_s), 8, Ink.DIM, right=True),
         Span("  "),

@@ -93,3 +93,10 @@ def test_the_steps_of_a_run_fit_the_screen() -> None:
     text = "\n".join(told)
     for words in ("failed", "ann@desk", "no route", "hint: is it on?"):
         assert words in text
+
+
+def test_where_there_is_room_no_action_is_cut() -> None:
+    long = {**step("step_done"), "action": "completion through the router"}
+    (run,) = runs((long, ended(0, 1, 0)), now_s=START_S)
+    assert any("completion through the router  a.main.0" in plain(line) for line in run_lines(run, 158))
+    assert all(len(plain(line)) <= 78 for line in run_lines(run, 78))
