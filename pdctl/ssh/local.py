@@ -145,10 +145,21 @@ class LocalStream:
 
 
 async def _start(command: str) -> asyncio.subprocess.Process:
+    """Started whole, even if it is cancelled meanwhile: then it is killed.
+
+    Cancelled before its pipes are connected, asyncio's own start waits for ever (CPython 3.11 base_subprocess.py).
+    """
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
     )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _kill(await starting)
+        raise
 
 
 async def _feed(process: asyncio.subprocess.Process, stdin: bytes) -> None:
