@@ -26,6 +26,8 @@ _GLYPHS: Final[Mapping[StepState, tuple[str, Ink]]] = {
 RUNNING_SIGN: Final = "▶ "
 """What the line of a step that runs begins with."""
 _ALARMING: Final = ("warning", "unfit", "unreachable", "unknown")
+_TAG: Final = 12
+"""Columns of the word that `text.phrases` begins a line with, and the gap after it."""
 _WORDS_FROM: Final = 100
 """Columns from which a step's state is said in a word too."""
 
@@ -163,7 +165,10 @@ def state_line(view: RunView, now_s: float) -> Inked:
 
 def ending_lines(view: RunView, width: int) -> list[Inked]:
     """Its last words, and what was said beside the steps."""
-    lines: list[Inked] = [(Span(line, Ink.WARN if line.startswith(_ALARMING) else Ink.BASE),) for line in view.notes]
+    lines: list[Inked] = []
+    for line in view.notes:  # the first word has a column of its own
+        ink = Ink.WARN if line.startswith(_ALARMING) else Ink.BASE
+        lines += _paragraph(line[:_TAG], line[_TAG:], ink, width)
     if view.ended and view.ending and view.ending != f"{view.done} of {len(view.rows)} steps done":
         lines += _paragraph("  ", view.ending, Ink.BASE if view.exit_code == 0 else Ink.BOLD, width)
     return lines

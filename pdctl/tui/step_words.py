@@ -15,7 +15,7 @@ _UNTOLD: Final = frozenset(
 
 
 def step_words(detail: Mapping[str, Any]) -> str:
-    """`5 requests at the fence (4 running, 1 waiting), none cut`. Unknown keys are told as they are, nothing is not."""
+    """`5 in hand, none cut (4 running, 1 waiting)`. Unknown keys are told as they are, nothing is not."""
     if "was" in detail and "pool" in detail:
         return f"{detail['was'] or 'spare'} -> {detail['pool'] or 'spare'}"
     told = []
@@ -51,9 +51,8 @@ def _at_fence(value: object, detail: Mapping[str, Any]) -> str:
     parts = (
         [f"{_share_or_count(name, each)} {name}" for name, each in left.items()] if isinstance(left, Mapping) else []
     )
-    many = "nothing" if not value else "1 request" if value == 1 else f"{value} requests"
     cut = f", at least {detail['cut']} cut" if detail.get("cut") else ", none cut" if value else ""
-    return f"{many} in hand at the fence" + (f" ({', '.join(parts)})" if parts else "") + cut
+    return f"{value or 'nothing'} in hand{cut}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _left(value: object, detail: Mapping[str, Any]) -> str:
@@ -99,15 +98,15 @@ _WORDS: Final[Mapping[str, _Word]] = {
     "unknown_s": lambda value, detail: f"could not be read for {duration(value)}",
     "gpus": _gpus,
     "endpoint": lambda value, detail: f"at {value}",
-    "address": lambda value, detail: f"as {value}",
+    "address": lambda value, detail: f"at {value}",
     "url": lambda value, detail: f"at {value}",
     "evicted": lambda value, detail: str(value or ""),
-    "evicted_s": lambda value, detail: f"the router had forgotten it after {duration(value)}",
+    "evicted_s": lambda value, detail: f"forgotten after {duration(value)}",
     "forced": lambda value, detail: "had to be killed" if value else "",
     "leftovers": lambda value, detail: f"{value} left behind, killed" if value else "",
     "partner": lambda value, detail: f"with {value}" if value else "",
     "skipped": lambda value, detail: "not proven, as asked" if value else "",
-    "pairs": lambda value, detail: f"{value} pairs tried",
+    "pairs": lambda value, detail: f"{value} pair{'' if value == 1 else 's'} tried",
     "broken": _broken,
     "pace_s": lambda value, detail: f"timed: {duration(value)}",
     "pace": lambda value, detail: f"not timed: {value}" if value else "",

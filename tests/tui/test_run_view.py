@@ -19,8 +19,10 @@ from pdctl.model.events import (
     Warned,
 )
 from pdctl.plan.steps import Action, Plan, Step
+from pdctl.tui.plan_lines import ending_lines
 from pdctl.tui.run_view import RunView, StepState, begun, crashed, reduce
 from pdctl.tui.runs import what_cancel_means
+from pdctl.tui.spans import plain
 
 FENCE, DRAIN, STOP = (Step(action, "a.main.0", "a", "to move") for action in (Action.FENCE, Action.DRAIN, Action.STOP))
 PROPOSAL = Proposal(
@@ -78,7 +80,7 @@ def test_a_step_is_waited_for_and_then_done() -> None:
     row = reduce(view, done(FENCE, evicted_s=2.04, existed=True), 104.0).row(FENCE.id)
     assert row is not None
     assert (row.state, row.elapsed_s(999.0)) == (StepState.DONE, 1.5)
-    assert row.text == "the router had forgotten it after 2.0s"
+    assert row.text == "forgotten after 2.0s"
 
 
 def test_a_failure_keeps_its_cause_hint_and_last_lines() -> None:
@@ -135,3 +137,12 @@ def test_what_cancelling_means_depends_on_the_point_of_no_return() -> None:
     assert "nothing to cancel" in what_cancel_means(ended)
     without = begun(Proposal(PROPOSAL.plan, ()), 0.0)
     assert "nothing new is started" in what_cancel_means(without)
+
+
+def test_what_a_move_came_to_is_whole_on_a_narrow_screen() -> None:
+    moved = Warned(
+        "n5.main: decode -> prefill in 7.2s, 5 requests in hand at the fence, none cut, nothing was left behind"
+    )
+    told = [plain(line) for line in ending_lines(after(moved), 60)]
+    assert all(len(line) <= 60 for line in told)
+    assert "nothing was left behind" in " ".join(" ".join(told).split())

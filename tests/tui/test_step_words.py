@@ -18,15 +18,15 @@ AT_FENCE = {"running": 4.0, "waiting": 1.0, "KV in use": 0.004}
         ({}, ""),
         (
             {"drained": True, "cut": 0, "in_flight_at_fence": 5, "at_fence": AT_FENCE, "emptied_s": 0.2},
-            "5 requests in hand at the fence (4 running, 1 waiting, <1% KV in use), none cut, empty after 0.2s",
+            "5 in hand, none cut (4 running, 1 waiting, <1% KV in use), empty after 0.2s",
         ),
         (
             {"drained": False, "cut": 3, "in_flight_at_fence": 3, "at_fence": {}, "left": {"KV in use": 0.12}},
-            "not drained, 3 requests in hand at the fence, at least 3 cut, left: 12% KV in use",
+            "not drained, 3 in hand, at least 3 cut, left: 12% KV in use",
         ),
         ({"drained": True, "cut": 0, "why": "not running"}, "not running"),
         ({"evicted": "was no member"}, "was no member"),
-        ({"evicted_s": 4.11}, "the router had forgotten it after 4.1s"),
+        ({"evicted_s": 4.11}, "forgotten after 4.1s"),
         ({"pool": None, "was": "decode", "inventory": "/x.yaml", "digest": "2d5c89"}, "decode -> spare"),
         ({"pool": "decode", "digest": "2d5c89"}, "pool decode"),
         ({"existed": True, "forced": False, "leftovers": 0}, ""),
