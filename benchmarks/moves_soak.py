@@ -33,7 +33,8 @@ def main() -> int:
     options = parser.parse_args()
     lines = [
         "Moves under load: `make moves-soak`.",
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, simulated engines, vllm-router.",
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()};"
+        " simulated engines, vllm-router.",
         "Lost are requests that did not end ok: aborted, error, cut, refused. `moves_cut` are requests that a drain's",
         "deadline cut. `in_flight_at_fence` are requests that an engine had in hand when it left the router.",
         "",

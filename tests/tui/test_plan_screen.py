@@ -3,139 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from textual.command import CommandPalette
-from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList
 
-from pdctl.control.execute import Interrupt
-from pdctl.control.proposal import Dip, Expected, Proposal
-from pdctl.control.request import DrainRequest, MoveRequest, Request
+from pdctl.control.request import DrainRequest, MoveRequest
 from pdctl.errors import PlanRefused
-from pdctl.model.events import Event, RunEnded, StepDone, StepFailed, StepSkipped, StepStarted
-from pdctl.plan.steps import Action, Plan, Step
-from pdctl.tui.app import PdctlApp
 from pdctl.tui.screens.ask import AskReason, AskStop, ChoosePool
-from pdctl.tui.screens.help import HelpScreen
 from pdctl.tui.screens.plan import PlanScreen
-from pdctl.tui.spans import plain
-from tests.tui.fakes import STILL, FakeFeed, FakeOperations, app_over
-from tests.tui.fleet import snapshot
 from tests.tui.patience import on_screen, until
-from tests.unit.deployments import r1_2p3d
+from tests.tui.plan_scene import (
+    agreed,
+    ended,
+    fleet,
+    left,
+    plan_of_move,
+    shown,
+    text,
+    the_app,
+)
 from tests.waiting import wait_until
-
-NAME = "n05.main.0"
-STEPS = tuple(
-    Step(action, NAME, "n05", "to move") for action in (Action.FENCE, Action.DRAIN, Action.STOP, Action.START)
-)
-PROPOSAL = Proposal(
-    Plan("move", (), STEPS),
-    ("pdctl", "move", "n05", "--to", "prefill"),
-    dips=(Dip("prefill", 2, 2, 3, 1), Dip("decode", 3, 2, 2, 1)),
-    expected={STEPS[0].id: Expected(1.0, 2.0, "settings"), STEPS[1].id: Expected(2.0, None, "settings")},
-    warnings=("decode will be busy",),
-    effect="TTFT p99 falls by a third",
-    no_return=frozenset({STEPS[2].id}),
-)
-
-
-@dataclass
-class Fleet(FakeOperations):
-    """A move that goes on when it is told to: `go` for what is before the point of no return, `go_on` for the rest."""
-
-    go: asyncio.Event = field(default_factory=asyncio.Event)
-    go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    fails: bool = False
-
-    async def carry_out(self, request: Request, sink: Callable[[Event], None], interrupt: Interrupt) -> int:
-        self.asked.append(("carry_out", request))
-        done = 0
-        for place, step in enumerate(STEPS):
-            if interrupt.asked.is_set():
-                sink(StepSkipped(step.id, step.action.value, NAME, interrupt.reason))
-                continue
-            sink(StepStarted(step.id, step.action.value, NAME, "n05", ""))
-            await first_of(self.go if place < 2 else self.go_on, interrupt.asked)
-            if place == 3 and self.fails:
-                hint = "look at `pdctl logs`"
-                sink(
-                    StepFailed(
-                        step.id, "start", NAME, "n05", "out of memory", hint, 1, last_lines=("HIP out of memory",)
-                    )
-                )
-            else:
-                sink(StepDone(step.id, step.action.value, NAME, 1.0))
-                done += 1
-        code = 130 if interrupt.asked.is_set() else 1 if self.fails else 0
-        sink(RunEnded("move", code, done, int(self.fails), len(STEPS) - done, 4.0, interrupt.reason))
-        return code
-
-
-async def first_of(*events: asyncio.Event) -> None:
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-
-
-def fleet(**fields: object) -> Fleet:
-    """Operations on 2P3D, the cluster of the snapshots by its name."""
-    deployment = r1_2p3d()
-    return Fleet(deployment=replace(deployment, cluster="demo"), proposal=PROPOSAL, **fields)  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def shown(operations: FakeOperations, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Pilot[int]]:
-    feed = FakeFeed()
-    app = app_over(feed, operations, start="nodes")
-    async with app.run_test(size=size) as pilot:
-        await feed.push(snapshot())
-        await pilot.pause()
-        yield pilot
-
-
-def the_app(pilot: Pilot[int]) -> PdctlApp:
-    assert isinstance(pilot.app, PdctlApp)
-    return pilot.app
-
-
-def text(pilot: Pilot[int]) -> str:
-    screen = pilot.app.screen
-    assert isinstance(screen, PlanScreen)
-    return "\n".join(plain(line) for line in screen.lines(100))
-
-
-async def plan_of_move(pilot: Pilot[int]) -> PlanScreen:
-    """`m`, and the pool that is not the row's."""
-    the_app(pilot).begin_change("move", ("n05",))
-    await on_screen(pilot, ChoosePool)
-    await pilot.press("enter")
-    screen = await on_screen(pilot, PlanScreen)
-    operations = the_app(pilot).operations
-    if not (isinstance(operations, FakeOperations) and operations.hang):
-        await until(pilot, lambda: screen.proposal or screen.refused, "the plan")
-    return screen
-
-
-async def agreed(pilot: Pilot[int]) -> None:
-    """The key beside Cancel."""
-    await pilot.press("tab", "enter")
-    await until(pilot, lambda: the_app(pilot).runs.view, "the run has begun")
-
-
-async def ended(pilot: Pilot[int]) -> None:
-    await the_app(pilot).runs.ended()
-    await pilot.pause()
-
-
-async def left(pilot: Pilot[int]) -> None:
-    """The plan's screen is gone."""
-    await until(pilot, lambda: not isinstance(pilot.app.screen, PlanScreen), "the plan is left")
 
 
 async def test_a_move_is_shown_as_a_plan_and_cancel_has_the_focus() -> None:
@@ -373,78 +261,3 @@ async def test_a_drain_asks_why() -> None:
         await on_screen(pilot, PlanScreen)
         await until(pilot, lambda: operations.asked, "its plan")
         assert operations.asked[-1] == ("propose", DrainRequest(("n05",), reason="dimm"))
-
-
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
-async def test_a_plan_is_whole_at_every_size(size: tuple[int, int]) -> None:
-    async with shown(fleet(), size) as pilot:
-        screen = await plan_of_move(pilot)
-        assert screen.query_one("#cancel", Button).region.bottom < size[1]
-        assert all(len(plain(line)) <= size[0] for line in screen.lines(size[0] - 1))
-
-
-@pytest.mark.slow
-async def test_a_plain_terminal_gets_plain_characters() -> None:
-    feed = FakeFeed()
-    async with app_over(feed, fleet(), start="nodes", settings=replace(STILL, ascii_only=True)).run_test() as pilot:
-        await feed.push(snapshot())
-        await plan_of_move(pilot)
-        assert painted(pilot).isascii()
-        await agreed(pilot)
-        await pilot.press("x")
-        await on_screen(pilot, AskStop)
-        assert painted(pilot).isascii()
-        await pilot.press("escape")
-        await on_screen(pilot, PlanScreen)
-        await pilot.press("x")
-        await on_screen(pilot, AskStop)
-        await pilot.press("left", "enter")
-        await ended(pilot)
-
-
-@pytest.mark.parametrize("key", ["ctrl+p", "question_mark"])
-async def test_help_and_palette_of_a_plain_terminal_have_plain_characters(key: str) -> None:
-    feed = FakeFeed()
-    async with app_over(feed, fleet(), start="nodes", settings=replace(STILL, ascii_only=True)).run_test() as pilot:
-        await feed.push(snapshot())
-        await pilot.press(key)
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, CommandPalette | HelpScreen)
-        await until(pilot, lambda: "restart" in painted(pilot).lower(), "it is filled")
-        assert painted(pilot).isascii()
-
-
-def painted(pilot: Pilot[int]) -> str:
-    """All that is on the screen."""
-    lines = pilot.app.screen._compositor.render_strips()
-    return "\n".join(line.text for line in lines)
-
-
-async def test_arrows_go_between_the_answers_and_through_steps_that_do_not_fit() -> None:
-    many = tuple(Step(Action.START, f"n{number:02}.main.0", f"n{number:02}", "") for number in range(40))
-    operations = fleet()
-    operations.proposal = replace(PROPOSAL, plan=Plan("restart", (), many))
-    feed = FakeFeed()
-    async with app_over(feed, operations, start="nodes").run_test(size=(80, 24)) as pilot:
-        await feed.push(snapshot())
-        screen = await plan_of_move(pilot)
-        cancel, agree = screen.query_one("#cancel", Button), screen.query_one("#agree", Button)
-        assert cancel.has_focus
-        await pilot.press("right")
-        assert agree.has_focus
-        await pilot.press("right", "left")
-        assert cancel.has_focus
-        assert "n39.main.0" not in painted(pilot)
-        await pilot.press("end")
-        assert "n39.main.0" in painted(pilot)
-        assert cancel.has_focus
-
-
-async def test_y_copies_the_command_of_the_plan() -> None:
-    feed = FakeFeed()
-    app = app_over(feed, fleet(), start="nodes")
-    async with app.run_test() as pilot:
-        await feed.push(snapshot())
-        await plan_of_move(pilot)
-        await pilot.press("y")
-        assert app.clipboard == "pdctl move n05 --to prefill"
