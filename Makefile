@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# The tests start hundreds of processes: where it is set, each would compile all of pdctl, and each run all tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-tui bench-bringup bench-fanout moves-soak bench-moves
 
 help:  ## show the targets
