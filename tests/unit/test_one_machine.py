@@ -21,9 +21,10 @@ def deployment(**host_ids: str) -> Deployment:
     return cluster("c", [node(f"n{number}", number, host_id=host_ids.get(f"n{number}")) for number in (1, 2)], [], [])
 
 
-def seen(**other: str) -> Observed:
+def seen(*, machine_id: str = N1.machine_id, boot_id: str = N1.boot_id, place: str = N1.place) -> Observed:
     """n1, and n2 that is the same but for what is named."""
-    return Observed({"n1": N1, "n2": replace(N1, node="n2", **other)}, {})
+    other = replace(N1, node="n2", machine_id=machine_id, boot_id=boot_id, place=place)
+    return Observed({"n1": N1, "n2": other}, {})
 
 
 def test_two_names_for_one_machine_are_refused() -> None:
