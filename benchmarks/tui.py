@@ -175,7 +175,7 @@ def painted_cpu_s() -> float:
     """`pdctl top` in a pseudo-terminal, over nodes that do not answer: its CPU when the first picture has come."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-    command = [Path(sys.executable).with_name("pdctl"), "-i", INVENTORY, "top"]
+    command = [str(Path(sys.executable).with_name("pdctl")), "-i", str(INVENTORY), "top"]
     process = subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm-256color"}
     )
