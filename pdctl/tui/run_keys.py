@@ -30,7 +30,7 @@ class RunKeys(TransportKeys):
             self.runs.stop()
             self.quit_after_run()
         else:
-            self.exit(130)
+            self._end(130)
 
     def say_end(self) -> None:
         """Say how a run ended, whichever screen is shown."""
@@ -57,7 +57,7 @@ class RunKeys(TransportKeys):
         if self.runs.under_way:
             ask_before_leaving(self)
         else:
-            self.exit(0)
+            self._end(0)
 
     def quit_after_run(self) -> None:
         """Leave as soon as the run under way has ended."""
@@ -67,4 +67,8 @@ class RunKeys(TransportKeys):
     async def _leave(self) -> None:
         await self.runs.ended()
         view = self.runs.view
-        self.exit(view.exit_code if view is not None and view.exit_code else 0)
+        self._end(view.exit_code if view is not None and view.exit_code else 0)
+
+    def _end(self, exit_code: int) -> None:
+        """Leave. The code is the app's result too, and what `pdctl` ends with."""
+        self.exit(exit_code, return_code=exit_code)
