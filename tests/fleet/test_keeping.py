@@ -13,7 +13,7 @@ import yaml
 from tests.fleet.command import Json, Operator
 from tests.fleet.site import Site, launches, of, status
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.slow]
 
 NODE = "n5"
 ENGINE = "n5.main.0"
