@@ -56,6 +56,7 @@ for size in $sizes; do
         "$pdctl" -i "$inventory" --read-only top --view activity --after 3 --snapshot "$out/activity.svg"
         "$pdctl" -i "$inventory" --read-only top --view logs --after 3 --snapshot "$out/logs.svg"
         "$pdctl" -i "$inventory" --read-only top --view health --after 8 --snapshot "$out/health.svg"
+        "$(dirname "$pdctl")/python" benchmarks/tui_pictures.py "$inventory" "$out"
     fi
     keys q
     until_shown "" 1
