@@ -144,7 +144,7 @@ async def test_a_rebooted_node_whose_inventory_was_changed_meanwhile(lab: Lab, i
     inventory = edited
     before = await engine_on_h2(tmp_path, inventory)
     assert before["state"] == "outdated"
-    again = await pdctl(tmp_path, inventory, "up")
+    again = await pdctl(tmp_path, inventory, "up", "--force")  # there is one of each role
     assert again.status == 0, ended(again)
     after = await engine_on_h2(tmp_path, inventory)
     assert after["state"] == "serving"
