@@ -34,7 +34,8 @@ def ended(command: str) -> Any:
 
 
 # The other fleets of this package hand KV over in write mode.
-@pytest.mark.parametrize("mode", ["read", pytest.param("write", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["read", "write"])
 async def test_a_demo_answers_every_request_with_kv_handed_over_and_leaves_nothing(tmp_path: Path, mode: str) -> None:
     operator = Operator(tmp_path)
     done, seen = await whole_demo(operator, mode)

@@ -82,6 +82,7 @@ async def prometheus(directory: Path, data: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+@pytest.mark.slow
 @needs_prometheus
 async def test_rules_are_valid_and_both_sources_agree(serving: Site, tmp_path: Path) -> None:
     """The same load, seen by both at once: rates over the same ten seconds, apart by the time of two scrapes."""

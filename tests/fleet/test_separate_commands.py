@@ -97,6 +97,7 @@ async def test_a_serving_cluster_needs_no_change_and_a_second_up_makes_none(serv
     assert (await completion(after["router_url"])).ok
 
 
+@pytest.mark.slow
 async def test_a_selector_takes_one_instance_down_and_up_again_while_the_others_serve(serving: Site) -> None:
     operator = serving.operator
     before = launches(await status(operator))

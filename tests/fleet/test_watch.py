@@ -22,6 +22,7 @@ def low(figure: Json) -> float:
     return float(figure["low"])
 
 
+@pytest.mark.slow
 async def test_figures_are_those_of_the_load_and_a_recording_gives_them_back(serving: Site, tmp_path: Path) -> None:
     """What the pools say is set against what the load generator counted over the same time."""
     file = tmp_path / "r.db"
