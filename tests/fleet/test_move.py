@@ -125,6 +125,7 @@ async def test_a_dry_restart_of_a_pool_goes_in_turns_and_changes_nothing(serving
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(330)  # a minute on a quiet machine
 @pytest.mark.parametrize("mode", ["read", "write"])
 async def test_six_moves_under_streaming_load_lose_nothing(tmp_path: Path, mode: str) -> None:
     argv = ("demo", "--headless", "--json", "--moves", "6", "--mode", mode)
