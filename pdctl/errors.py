@@ -16,6 +16,8 @@ PdctlError                      1   something failed
 │   ├── DeadlineExceeded        1   a remote command or a wait took longer than its budget
 │   └── EpochRefused           75   the node has seen a newer operator than us
 ├── InstanceError               1   one engine, router or registrar could not be brought to its state
+├── BenchError                  1   a measurement could not be made, or what was measured cannot be read
+├── TooThin                     1   there are too few data for an answer; says what is missing
 ├── LeaseHeld                  75   another operator holds the cluster
 ├── PartlyDone                  3   some of what was asked was done
 └── Interrupted               130   stopped by the operator
@@ -126,6 +128,14 @@ class InstanceError(PdctlError):
         super().__init__(f"{unit}: {message}", hint=hint)
         self.unit = unit
         self.cause = message
+
+
+class BenchError(PdctlError):
+    """A measurement could not be made: a tool is not there or failed, a run's directory or file cannot be read."""
+
+
+class TooThin(PdctlError):
+    """There are too few data for an answer that would be worth its name."""
 
 
 class LeaseHeld(PdctlError):

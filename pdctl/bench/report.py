@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from pdctl.bench.figures.spread import quantile
 from pdctl.model.load import LoadReport, Quantiles
 from pdctl.model.outcome import Outcome, OutcomeCounts, RequestResult
 
@@ -29,14 +30,6 @@ def summarise(results: Sequence[RequestResult], took_s: float) -> LoadReport:
         e2el=_quantiles(result.e2el_s for result in ok),
         failures=tuple(failures.most_common(_FAILURES_NAMED)),
     )
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The `share` quantile (0..1) of ascending, non-empty `ordered`, linear between neighbours (Hyndman-Fan type 7)."""
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 def _quantiles(samples: Iterable[float]) -> Quantiles | None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from pdctl import __version__
 from pdctl.cli.global_options import Globals, with_global_options
+from pdctl.cli.lazy_group import LazyGroup
 from pdctl.cli.silence import silence_stdout
 from pdctl.errors import PdctlError, UsageError
 
@@ -43,6 +43,8 @@ COMMANDS = {
     "pin": "keep slots in their pool: nothing moves them",
     "router": "move the router to another node, or start it anew",
     "down": "fence, drain and stop",
+    "bench": "measure: load, goodput, comparisons, phase sweeps, rate matching, Pareto fronts",
+    "advise": "which split, how large, whether to disaggregate: predicted, with reasons and errors",
     "run": "play a playbook: use cases in a row, with gates, undo and resume",
     "exec": "run one command on many nodes",
     "events": "show the journal of changes",
@@ -54,19 +56,8 @@ class ReaderGone(Exception):
     """Whoever read our output went away. click would end a BrokenPipeError with 1, which means failure here."""
 
 
-class LazyGroup(click.Group):
-    """Finds a command's module by its name when it is invoked; help needs only the table."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"pdctl.cli.commands.{cmd_name.replace('-', '_')}")
-        command = module.command
-        assert isinstance(command, click.Command)
-        return with_global_options(command)
+class RootGroup(LazyGroup):
+    """The commands of `pdctl`."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -74,24 +65,11 @@ class LazyGroup(click.Group):
         except BrokenPipeError as error:
             raise ReaderGone from error
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean `pdctl {close[0]}`?" if close else "`pdctl --help` lists the commands"
-            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
-        return super().resolve_command(ctx, args)
-
 
 @click.group(
-    cls=LazyGroup,
+    cls=RootGroup,
+    table=COMMANDS,
+    package="pdctl.cli.commands",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

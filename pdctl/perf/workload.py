@@ -9,15 +9,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: seconds from the start at which it is offered, prompt tokens and output tokens."""
+    """One request: seconds from the start at which it is offered, prompt tokens and output tokens.
+
+    The first `prefix_len` tokens of the prompt are the same in all requests of one `prefix_id`.
+    """
 
     at_s: float
     isl: int
     osl: int
+    prefix_id: int | None = None
+    prefix_len: int = 0
 
     def __post_init__(self) -> None:
         if self.isl < 1 or self.osl < 1:
             raise ValueError("a request has at least one token in and one out")
+        if not 0 <= self.prefix_len <= self.isl:
+            raise ValueError("a prefix is a part of its prompt")
 
 
 @dataclass(frozen=True, slots=True)

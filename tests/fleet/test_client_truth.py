@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pdctl.bench.figures.spread import quantile
 from pdctl.bench.load import run_load
-from pdctl.bench.report import quantile
 from pdctl.model.load import LoadSpec
 from pdctl.model.outcome import RequestResult
 from pdctl.sim.fleet_inventory import MODEL_NAME

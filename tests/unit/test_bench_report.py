@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pdctl.bench.figures.spread import quantile
 from pdctl.bench.prompts import is_streamed, prompt
-from pdctl.bench.report import quantile, summarise
+from pdctl.bench.report import summarise
 from pdctl.model.load import LoadSpec, PromptKind
 from pdctl.model.outcome import Outcome, OutcomeCounts, RequestResult
 

@@ -1,0 +1,1 @@
+"""Ratio search, rebalancing policy, explanations. Pure."""

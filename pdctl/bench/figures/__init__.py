@@ -1,0 +1,1 @@
+"""Rows of requests -> the figures that the field reports. Pure."""

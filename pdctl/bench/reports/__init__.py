@@ -1,0 +1,1 @@
+"""What was measured, to read: terminal, HTML, CSV, JSON."""

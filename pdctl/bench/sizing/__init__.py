@@ -1,0 +1,1 @@
+"""From phase throughputs to pools: rate matching, candidates, the Pareto front."""

@@ -1,0 +1,1 @@
+"""`pdctl advise`: one file a command."""

@@ -1,0 +1,1 @@
+"""`pdctl bench`: one file a command."""

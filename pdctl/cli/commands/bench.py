@@ -1,0 +1,14 @@
+"""`pdctl bench`."""
+
+from __future__ import annotations
+
+import click
+
+from pdctl.cli.lazy_group import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.group("bench", cls=LazyGroup, table=COMMANDS, package="pdctl.cli.bench")
+def command() -> None:
+    """Measure a cluster, or any OpenAI-compatible server, and size pools from what was measured."""
