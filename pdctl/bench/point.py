@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pdctl.model.load import Api, PromptKind
@@ -27,7 +28,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`load` names how the load is set: "c320" (concurrency), "r5" (requests a second), "c320-r3" (both), "trace"."""
+    """`load` names how the load is set: "c320" (concurrency), "r5" (requests a second), "c320-r3" (both), "trace".
+
+    `duration_s`: the runner stops the driver then, and the point is whole. `indices`, where a point that was cut goes
+    on: which of the point's requests the workload's are; prompts and rows are those of `index(position)`.
+    """
 
     deployment: str
     scenario: str
@@ -35,6 +40,12 @@ class Point:
     seed: int
     workload: Workload
     deadline_s: float = 1800.0
+    duration_s: float | None = None
+    indices: Sequence[int] | None = None
+
+    def index(self, position: int) -> int:
+        """The number within the whole point of the request at `position` of the workload."""
+        return position if self.indices is None else self.indices[position]
 
     @property
     def id(self) -> str:
