@@ -6,7 +6,9 @@ import click
 
 from pdctl.cli.lazy_group import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "handoff": "can one layout hand its KV to another: what is re-sharded, what is refused",
+}
 
 
 @click.group("advise", cls=LazyGroup, table=COMMANDS, package="pdctl.cli.advise")
