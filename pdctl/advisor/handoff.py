@@ -70,8 +70,9 @@ def handoff(
 ) -> Handoff:
     """Judge prefill instances of one layout with decode instances of another, over `connector` of that vLLM."""
     refused = tuple(_refusals(prefill, decode, kv, connector, mode, version))
-    unknown = () if refused else tuple(_open_questions(prefill, decode, kv, connector))
-    return Handoff(prefill, decode, tuple(_moves(prefill.parallel, decode.parallel, kv)), refused, unknown)
+    unknown = () if refused else tuple(_open_questions(prefill, decode, kv))
+    moves = (*_moves(prefill.parallel, decode.parallel, kv), *_warnings(prefill.parallel, decode.parallel, connector))
+    return Handoff(prefill, decode, moves, refused, unknown)
 
 
 def heads_per_rank(heads: int, tp: int) -> int:
@@ -110,6 +111,11 @@ def _moves(prefill: Parallel, decode: Parallel, kv: KvHeads) -> Iterator[str]:
             yield f"re-sharded: a prefill rank's {has} KV heads are split over {has // wants} decode ranks"
 
 
+def _warnings(prefill: Parallel, decode: Parallel, connector: Connector) -> Iterator[str]:
+    if connector is Connector.MORIIO and decode.tp > prefill.tp:
+        yield "between GPUs of one node (xGMI), more TP ranks on decode do not work (vLLM 0.33); over RDMA they do"
+
+
 def _refusals(
     prefill: Side, decode: Side, kv: KvHeads, connector: Connector, mode: TransferMode, version: tuple[int, ...]
 ) -> Iterator[str]:
@@ -143,9 +149,7 @@ def _moriio(prefill: Side, decode: Side, kv: KvHeads, mode: TransferMode, versio
         yield "MoRI-IO READ between unequal TP needs MLA, or no more KV heads than TP ranks: use WRITE, or equal TP"
 
 
-def _open_questions(prefill: Side, decode: Side, kv: KvHeads, connector: Connector) -> Iterator[str]:
+def _open_questions(prefill: Side, decode: Side, kv: KvHeads) -> Iterator[str]:
     unequal = prefill.parallel.tp != decode.parallel.tp
     if unequal and not kv.mla and kv.heads is None:
         yield "unequal TP hangs on the number of KV heads: give the model's config"
-    if unequal and connector is Connector.MORIIO and decode.parallel.tp > prefill.parallel.tp and prefill.nodes == 1:
-        yield "within one node over xGMI, more TP ranks on decode do not work (vLLM 0.33); over RDMA they do"
