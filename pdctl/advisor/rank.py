@@ -22,8 +22,8 @@ class Objective(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """`order`: the best first. `close`: the words of those that cannot be told from the first; with any, it is too close
-    to call."""
+    """`order`: the best first. `close`: the words of those that cannot be told from the first; with any, it is too
+    close to call."""
 
     order: tuple[Predicted, ...]
     close: tuple[str, ...]

@@ -27,7 +27,7 @@ class Fleet:
     """What there is to split. Floors count instances of a role."""
 
     kinds: tuple[Kind, ...]
-    transfer: TransferModel = TransferModel()
+    transfer: TransferModel
     policy: Policy = Policy.RANDOM
     prefill_floor: int = 1
     decode_floor: int = 1
