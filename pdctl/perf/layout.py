@@ -61,11 +61,13 @@ class TransferModel:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Instances behind one router: {mixed}, or {prefill, decode}."""
+    """Instances behind one router: {mixed}, or {prefill, decode}. `policy` picks among mixed or prefill instances,
+    `decode_policy` among decode instances (None: the same one)."""
 
     instances: tuple[InstanceModel, ...]
     transfer: TransferModel = TransferModel()
     policy: Policy = Policy.ROUND_ROBIN
+    decode_policy: Policy | None = None
 
     def __post_init__(self) -> None:
         roles = {instance.role for instance in self.instances}

@@ -102,7 +102,8 @@ class _Run:
         first_leg = (Role.PREFILL, Role.MIXED)
         readers = [each for each in self.engines if each.model.role in first_leg]
         writers = [each for each in self.engines if each.model.role is Role.DECODE]
-        self.reader, self.writer = _choice(layout.policy, readers, dice), _choice(layout.policy, writers, dice)
+        self.reader = _choice(layout.policy, readers, dice)
+        self.writer = _choice(layout.decode_policy or layout.policy, writers, dice)
         self.waiting: deque[Flight] = deque()
         self.sent = 0
         self.order = counter()
