@@ -17,12 +17,14 @@ PdctlError                      1   something failed
 │   └── EpochRefused           75   the node has seen a newer operator than us
 ├── InstanceError               1   one engine, router or registrar could not be brought to its state
 ├── BenchError                  1   a measurement could not be made, or what was measured cannot be read
+│   └── TraceInvalid           65   a trace file is invalid; carries every problem, located
 ├── TooThin                     1   there are too few data for an answer; says what is missing
 ├── LeaseHeld                  75   another operator holds the cluster
 ├── PartlyDone                  3   some of what was asked was done
 └── Interrupted               130   stopped by the operator
 
-A message is one line: what is wrong and its cause. `hint` is one line: what to do about it.
+A message is one line: what is wrong and its cause. `hint` is one line: what to do about it. `problems`, where an input
+has several mistakes, are rendered, located lines: all of them, never only the first.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ class PdctlError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.problems = problems
         self.hint = hint
 
 
@@ -48,13 +51,9 @@ class UsageError(PdctlError):
 
 
 class InventoryError(PdctlError):
-    """The inventory is invalid. `problems` are rendered, located lines; all of them, never only the first."""
+    """The inventory is invalid. `problems` are rendered, located lines."""
 
     exit_code = 65
-
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.problems = problems
 
 
 class PlanRefused(PdctlError):
@@ -132,6 +131,12 @@ class InstanceError(PdctlError):
 
 class BenchError(PdctlError):
     """A measurement could not be made: a tool is not there or failed, a run's directory or file cannot be read."""
+
+
+class TraceInvalid(BenchError):
+    """A trace file is invalid. `problems` are located lines."""
+
+    exit_code = 65
 
 
 class TooThin(PdctlError):

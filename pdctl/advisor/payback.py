@@ -39,8 +39,6 @@ def payback(now: Predicted, then: Predicted, predict: Predict, *, restart_s: flo
         )
     moving = _moving(now.split, then.split)
     donor = Role.PREFILL if len(_of(now.split, Role.PREFILL)) > len(_of(then.split, Role.PREFILL)) else Role.DECODE
-    if len(_of(now.split, donor)) < 2:
-        return Payback(len(moving), 0.0, 0.0, 0.0, None, f"{donor} would be empty while its only instance moves")
     drain_s = now.e2el_median_s.value if donor is Role.DECODE else now.ttft_p99_s.value
     takes_s = lost = 0.0
     left = list(now.split.layout.instances)

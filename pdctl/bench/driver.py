@@ -13,13 +13,16 @@ from pdctl.bench.row import Row
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What came of a point. `took_s` spans from the start to the end of the last request. `stopped`: told to, before
-    all was sent. `raw` is an external tool's own output, kept beside the rows."""
+    all was sent. `stall`: what stood still, in one line, so that the driver ended the point and cut what was in flight.
+    `raw` is an external tool's own output, kept beside the rows. `lag_p99_s`: how late the client itself was (None: not
+    known)."""
 
     rows: Sequence[Row]
     took_s: float
     stopped: bool = False
     stall: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
+    lag_p99_s: float | None = None
 
 
 class Driver(Protocol):

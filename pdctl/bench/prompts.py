@@ -7,8 +7,8 @@ from typing import Any
 
 from pdctl.model.load import Api, LoadSpec, PromptKind
 
-_FIRST_TOKEN_ID = 10  # the lowest ids of most vocabularies are special tokens
-_WORDS = (
+FIRST_TOKEN_ID = 10  # the lowest ids of most vocabularies are special tokens
+WORDS = (
     "amber",
     "basin",
     "cedar",
@@ -36,8 +36,8 @@ def prompt(spec: LoadSpec, index: int) -> list[int] | str:
     """The prompt of request `index`: exactly `spec.isl` token ids, or as many words."""
     rng = random.Random(f"{spec.seed}/{index}")
     if spec.prompt is PromptKind.WORDS:
-        return " ".join(rng.choices(_WORDS, k=spec.isl))
-    return rng.choices(range(min(_FIRST_TOKEN_ID, spec.vocab - 1), spec.vocab), k=spec.isl)
+        return " ".join(rng.choices(WORDS, k=spec.isl))
+    return rng.choices(range(min(FIRST_TOKEN_ID, spec.vocab - 1), spec.vocab), k=spec.isl)
 
 
 def is_streamed(spec: LoadSpec, index: int) -> bool:

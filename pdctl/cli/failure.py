@@ -17,8 +17,8 @@ def show_failure(error: PdctlError, options: Globals, *, cluster: str = "") -> i
     """Tell `error`, on stdout as the last event with `--json`; `-v` adds the traceback. Returns its exit code."""
     if options.json:
         body: dict[str, Any] = {"cause": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        if isinstance(error, InventoryError):
-            located = error.located if isinstance(error, InvalidInventory) else ()
+        located = error.located if isinstance(error, InvalidInventory) else ()
+        if error.problems or isinstance(error, InventoryError):
             body["problems"] = [problem.as_json() for problem in located] or list(error.problems)
         say_json(options, "error", body, cluster=cluster)
     else:

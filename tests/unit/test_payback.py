@@ -43,10 +43,5 @@ def test_a_gain_inside_the_models_error_never_pays() -> None:
     assert found.after_s is None
 
 
-def test_the_only_instance_of_a_role_cannot_be_given() -> None:
-    found = payback(predicted(split(1), 2.5), predicted(split_of(FLEET, {"mi300x": 2}), 3.0), scripted, restart_s=60.0)
-    assert found.refused == ""
-    lone = Fleet((Kind("mi300x", 3, FLEET.kinds[0].model),), TransferModel())
-    now, then = split_of(lone, {"mi300x": 2}), split_of(lone, {"mi300x": 3 - 2})
-    assert payback(predicted(now, 1.0), predicted(then, 2.0), scripted, restart_s=60.0).refused == ""
-    assert "router" in payback(predicted(mixed(lone), 1.0), predicted(then, 2.0), scripted, restart_s=60.0).refused
+def test_to_and_from_colocated_serving_is_no_move() -> None:
+    assert "router" in payback(predicted(mixed(FLEET), 1.0), predicted(split(2), 2.0), scripted, restart_s=60.0).refused
