@@ -1,0 +1,23 @@
+"""What a driver that starts another project's tool needs to know of the place where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pdctl.ssh.local import LocalShell
+from pdctl.ssh.ports import Shell
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """`shell`: the node, or this machine. `program`: how the tool is started there; empty: by its name on PATH.
+
+    `tokenizer`: the model's directory there, or a name that the tool can resolve; empty: the model's name.
+    `on_progress` is told (requests done, requests in all), where the tool shows them.
+    """
+
+    shell: Shell = field(default_factory=LocalShell)
+    program: tuple[str, ...] = ()
+    tokenizer: str = ""
+    on_progress: Callable[[int, int], None] | None = None

@@ -1,0 +1,23 @@
+"""What a benchmark tool prints while it runs, as far as we look at it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_BAR = re.compile(r"(\d+)/(\d+) \[")  # tqdm's: " 35%|███▌      | 7/20 [00:03<00:06,  2.1it/s]"
+_WORDS_LINES = 3
+_WORDS_CHARS = 400
+
+
+def finished_requests(said: str) -> tuple[int, int] | None:
+    """(done, in all) by the last progress bar in `said`; None where there is none."""
+    bars = _BAR.findall(said)
+    return (int(bars[-1][0]), int(bars[-1][1])) if bars else None
+
+
+def last_words(said: str) -> str:
+    """The last lines of what a tool said, on one line, without progress bars and rules."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    telling = [line for line in lines if re.search(r"\w", line) and not _BAR.search(line)]
+    words = " / ".join(telling[-_WORDS_LINES:])
+    return words if len(words) <= _WORDS_CHARS else "…" + words[-_WORDS_CHARS:]
