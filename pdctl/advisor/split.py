@@ -1,11 +1,10 @@
-"""The splits that a fleet can have: how many instances of each GPU kind read prompts, and how many write."""
+"""The splits that a fleet can have: how many slots of each kind read prompts, and how many write."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, Layout, Placement, Policy, TransferModel
@@ -13,18 +12,17 @@ from pdctl.perf.layout import InstanceModel, Layout, Placement, Policy, Transfer
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`count` equal instances. `model` holds their constants and limits; its role is set per split. `mixed` are the
-    limits of a colocated instance where they differ (another chunk of prompt tokens, say)."""
+    """`count` slots of equal hardware, and the instances that one of them holds in each role: `(model,) * 2` where two
+    fit. Their shapes, limits and constants may differ from role to role."""
 
     name: str
     count: int
-    model: InstanceModel
-    mixed: InstanceModel | None = None
+    instances: Mapping[Role, tuple[InstanceModel, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What there is to split. Floors count instances of a role."""
+    """What there is to split. Floors count slots of a role."""
 
     kinds: tuple[Kind, ...]
     transfer: TransferModel
@@ -33,13 +31,18 @@ class Fleet:
     decode_floor: int = 1
 
     @property
-    def instances(self) -> int:
+    def slots(self) -> int:
         return sum(kind.count for kind in self.kinds)
+
+    def without(self, name: str) -> Fleet:
+        """With one slot of that kind less."""
+        fewer = (replace(kind, count=kind.count - (kind.name == name)) for kind in self.kinds)
+        return replace(self, kinds=tuple(fewer))
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`prefill`: instances of each kind that read prompts; the others write. None: all are colocated."""
+    """`prefill`: slots of each kind that read prompts; the others write. None: all are colocated."""
 
     prefill: Mapping[str, int] | None
     layout: Layout
@@ -50,55 +53,55 @@ class Split:
         return self.prefill is None
 
 
-MIXED_PLACEMENT: Final = Placement.RANDOM
-"""Colocated instances of DP ranks place sequences as if at random: so the published runs are met best."""
+def equal_roles(model: InstanceModel, *, per_slot: int = 1) -> dict[Role, tuple[InstanceModel, ...]]:
+    """The instances of a slot whose shape is the same in every role. Colocated instances place sequences on their ranks
+    as if at random: so the published runs are met best."""
+    mixed = replace(model, role=Role.MIXED, placement=Placement.RANDOM)
+    return {
+        Role.PREFILL: (replace(model, role=Role.PREFILL),) * per_slot,
+        Role.DECODE: (replace(model, role=Role.DECODE),) * per_slot,
+        Role.MIXED: (mixed,) * per_slot,
+    }
 
 
-def splits(fleet: Fleet, *, colocated: bool = True) -> tuple[Split, ...]:
-    """Every split above the floors, fewest prefill instances first; then the colocated one."""
+def splits(fleet: Fleet) -> tuple[Split, ...]:
+    """Every split above the floors, fewest prefill slots first; then the colocated one, if all kinds have that role."""
     found = []
     for counts in itertools.product(*(range(kind.count + 1) for kind in fleet.kinds)):
         reading = sum(counts)
-        if reading >= fleet.prefill_floor and fleet.instances - reading >= fleet.decode_floor:
+        if reading >= fleet.prefill_floor and fleet.slots - reading >= fleet.decode_floor:
             found.append(split_of(fleet, {kind.name: n for kind, n in zip(fleet.kinds, counts, strict=True)}))
     found.sort(key=lambda split: sum((split.prefill or {}).values()))
-    return (*found, mixed(fleet)) if colocated else tuple(found)
+    return (*found, mixed(fleet)) if all(Role.MIXED in kind.instances for kind in fleet.kinds) else tuple(found)
 
 
 def split_of(fleet: Fleet, prefill: Mapping[str, int]) -> Split:
-    """The split with that many prefill instances of each kind. Raises ValueError where one role is left empty."""
-    instances = tuple(_instances(fleet.kinds, prefill))
-    layout = Layout(instances, fleet.transfer, fleet.policy)
-    return Split(dict(prefill), layout, _words(fleet.kinds, prefill))
+    """The split with that many prefill slots of each kind. Raises ValueError where one role is left empty."""
+    layout = Layout(tuple(_instances(fleet, prefill)), fleet.transfer, fleet.policy)
+    return Split(dict(prefill), layout, _words(fleet, layout, prefill))
 
 
 def mixed(fleet: Fleet) -> Split:
-    """All instances colocated."""
-    models = [
-        replace(kind.mixed or kind.model, role=Role.MIXED, placement=MIXED_PLACEMENT)
-        for kind in fleet.kinds
-        for _ in range(kind.count)
-    ]
-    return Split(None, Layout(tuple(models), fleet.transfer, fleet.policy), f"{fleet.instances}M")
+    """All slots colocated."""
+    instances = (model for kind in fleet.kinds for model in kind.instances[Role.MIXED] * kind.count)
+    layout = Layout(tuple(instances), fleet.transfer, fleet.policy)
+    return Split(None, layout, layout.words)
 
 
-def _instances(kinds: Sequence[Kind], prefill: Mapping[str, int]) -> Iterator[InstanceModel]:
-    for role in (Role.PREFILL, Role.DECODE):
-        for kind in kinds:
-            reading = prefill.get(kind.name, 0)
-            count = reading if role is Role.PREFILL else kind.count - reading
-            yield from itertools.repeat(replace(kind.model, role=role), count)
+def _instances(fleet: Fleet, prefill: Mapping[str, int]) -> Iterator[InstanceModel]:
+    for kind in fleet.kinds:
+        yield from kind.instances.get(Role.PREFILL, ()) * prefill.get(kind.name, 0)
+    for kind in fleet.kinds:
+        yield from kind.instances.get(Role.DECODE, ()) * (kind.count - prefill.get(kind.name, 0))
 
 
-def _words(kinds: Sequence[Kind], prefill: Mapping[str, int]) -> str:
+def _words(fleet: Fleet, layout: Layout, prefill: Mapping[str, int]) -> str:
     """`2P3D`; in a mixed fleet `2P3D (P: 2 mi325x; D: 3 mi300x)`."""
-    reading = sum(prefill.values())
-    words = f"{reading}P{sum(kind.count for kind in kinds) - reading}D"
-    if len(kinds) == 1:
-        return words
+    if len(fleet.kinds) == 1:
+        return layout.words
     sides = {
-        "P": [(prefill.get(kind.name, 0), kind.name) for kind in kinds],
-        "D": [(kind.count - prefill.get(kind.name, 0), kind.name) for kind in kinds],
+        "P": [(prefill.get(kind.name, 0), kind.name) for kind in fleet.kinds],
+        "D": [(kind.count - prefill.get(kind.name, 0), kind.name) for kind in fleet.kinds],
     }
     said = (f"{side}: {', '.join(f'{n} {name}' for n, name in part if n)}" for side, part in sides.items())
-    return f"{words} ({'; '.join(said)})"
+    return f"{layout.words} ({'; '.join(said)})"
