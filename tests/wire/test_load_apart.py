@@ -10,8 +10,8 @@ import pytest
 from pdctl.bench.apart import run_load_apart
 from pdctl.model.load import LoadSpec
 from pdctl.model.outcome import Outcome, RequestResult
+from tests.wire.misbehaving import DONE, USAGE, says
 from tests.wire.scripted_http import end, head, scripted_server, token
-from tests.wire.test_bench_load import DONE, USAGE, says
 
 ANSWER = says(head(), token(), token(), token(finish="length"), USAGE, DONE, end())
 ABORT = says(head(), token(), token("", "abort"), USAGE, DONE, end())
