@@ -69,6 +69,7 @@ def place(inventory: Inventory, *, home: Path | None = None, login: str | None =
         ),
         read_only=spec.read_only,
         protected=spec.protected,
+        usd_per_gpu_hour=spec.price.usd_per_gpu_hour,
     )
 
 

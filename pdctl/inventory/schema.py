@@ -16,6 +16,7 @@ from pdctl.inventory.sections import (
     Env,
     KvSection,
     ModelSection,
+    PriceSection,
     RouterSection,
     SecretSection,
     Section,
@@ -87,6 +88,7 @@ class InventorySpec(Section):
     cluster: Name = Field(description="The cluster's name; its units on the nodes carry it.")
     model: ModelSection = Field(description="What is served.")
     slo: SloSection = Field(default_factory=SloSection, description="Targets of one request.")
+    price: PriceSection = Field(default_factory=PriceSection, description="What the nodes cost.")
     ssh: SshSection = Field(default_factory=SshSection, description="How nodes are reached.")
     secrets: dict[EnvName, SecretSection] = Field(
         default_factory=dict, description="Environment variables of engines whose values must not be written here."

@@ -58,6 +58,14 @@ class SloSection(Section):
     attainment: float = Field(0.95, gt=0, le=1, description="Share of requests that must meet both, 0 to 1.")
 
 
+class PriceSection(Section):
+    """What the nodes cost."""
+
+    usd_per_gpu_hour: float | None = Field(
+        None, gt=0, le=10_000, description="US dollars for one GPU for an hour; benchmarks then give tokens per dollar."
+    )
+
+
 class SshSection(Section):
     """How nodes are reached. A node's own `ssh` overrides single keys."""
 

@@ -275,6 +275,7 @@ class Deployment:
     telemetry: TelemetrySpec = TelemetrySpec()
     read_only: bool = False
     protected: bool = False
+    usd_per_gpu_hour: float | None = None
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises KeyError."""

@@ -16,6 +16,7 @@ SPARE = "spare"
 _SECTIONS = (
     ("model", "model"),
     ("slo", "slo"),
+    ("price", "usd_per_gpu_hour"),
     ("engine", "engine"),
     ("kv", "kv"),
     ("router", "router"),
