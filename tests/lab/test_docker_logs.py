@@ -58,9 +58,14 @@ class Followed:
 
 async def test_the_last_lines_of_both_streams_with_their_times(on: DockerRig) -> None:
     started = await on.supervisor.start(on.spec(COUNTING), epoch=1)
-    await on.says("err")
-    async with on.supervisor.logs(on.unit(), lines=3, follow=False) as log:
-        lines = [line async for line in log]
+    lines: list[LogLine] = []
+
+    async def ended() -> bool:
+        async with on.supervisor.logs(on.unit(), lines=3, follow=False) as log:
+            lines[:] = [line async for line in log]
+        return any(line.text == "err" for line in lines)
+
+    await wait_until(ended, 20, what="what the unit said last")
     assert [line.text for line in lines] == ["line 29", "line 30", "err"]
     assert all(line.at is not None and abs(line.at - (started.started_at or 0)) < 5 for line in lines)
 
