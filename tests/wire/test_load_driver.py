@@ -89,4 +89,4 @@ async def test_a_row_tells_ids_counts_and_instances() -> None:
     tokens = [event({"id": name, "choices": [{"text": "a", "finish_reason": stop}]}) for stop in (None, "length")]
     row = await ask(says(head(), *tokens, USAGE, DONE, end()))
     assert (row.request_id, row.prefill, row.decode) == (name, "10.0.0.1:6301", "10.0.0.2:6301")
-    assert (row.tokens, row.prompt_tokens, len(row.gaps_s), row.status) == (3, 4, 1, 200)
+    assert (row.outcome, row.tokens, row.prompt_tokens, len(row.gaps_s), row.status) == (Outcome.OK, 3, 4, 1, 200)

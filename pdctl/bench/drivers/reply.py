@@ -14,7 +14,7 @@ _KEPT_BYTES = 1 << 16  # of a body that only explains a failure
 class Reply:
     """Filled by its connection. Times are of the connection's clock."""
 
-    __slots__ = ("_decoder", "_kept", "_text", "answer", "first_byte_s", "location", "status", "streamed")
+    __slots__ = ("_decoder", "_empty", "_kept", "_text", "answer", "first_byte_s", "location", "status", "streamed")
 
     def __init__(self) -> None:
         self.status = 0  # none yet
@@ -25,6 +25,7 @@ class Reply:
         self._decoder = SseDecoder()
         self._text: list[bytes] = []
         self._kept = 0
+        self._empty = True
 
     def head(self, status: int, *, content_type: str, location: str) -> None:
         """Status and headers have come. An answer without a type is read as the stream that was asked for."""
@@ -35,11 +36,13 @@ class Reply:
     def body(self, data: bytes, now_s: float) -> None:
         """A piece of the body, cut anywhere."""
         if self.streamed:
+            self._empty = self._empty and data.isspace()
             add = self.answer.add
             for event in self._decoder.feed_bytes(data):
                 add(event, now_s)
-        if not self.streamed or not self.answer.request_id:
-            self._keep(data)
+        elif self._kept < _KEPT_BYTES or self.status == HTTPStatus.OK:
+            self._text.append(data)
+            self._kept += len(data)
 
     def judge(self, lost: str) -> Verdict:
         """`lost` says how the connection went, if it went before the answer's end."""
@@ -49,25 +52,22 @@ class Reply:
             return Verdict(
                 Outcome.ERROR, f"HTTP {self.status}: a redirect to {self.location[:200]}, which is not followed"
             )
-        text = b"".join(self._text).decode("utf-8", "replace")
-        if verdict := judge_status(self.status, text):
+        if verdict := judge_status(self.status, self._whole()):
             return verdict
         if self.streamed:
-            if not lost and not text.strip():
+            if self._empty and not lost:
                 return Verdict(Outcome.CUT, f"HTTP 200 with an empty body: no {DONE}")
             return self.answer.verdict(lost)
         if lost:
             return Verdict(Outcome.CUT, lost)
-        return judge_body(text)[0]
+        return judge_body(self._whole())[0]
 
     @property
     def tokens(self) -> int:
         """Of output: the server's count, or the events that carried some."""
         if self.streamed or self.status != HTTPStatus.OK:
             return self.answer.tokens
-        return judge_body(b"".join(self._text).decode("utf-8", "replace"))[1]
+        return judge_body(self._whole())[1]
 
-    def _keep(self, data: bytes) -> None:
-        if self._kept < _KEPT_BYTES or (self.status == HTTPStatus.OK and not self.streamed):
-            self._text.append(data)
-            self._kept += len(data)
+    def _whole(self) -> str:
+        return b"".join(self._text).decode("utf-8", "replace")
