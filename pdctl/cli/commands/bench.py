@@ -6,7 +6,9 @@ import click
 
 from pdctl.cli.lazy_group import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "report": "what was measured: tables, charts, every request by its targets; HTML, CSV, JSON",
+}
 
 
 @click.group("bench", cls=LazyGroup, table=COMMANDS, package="pdctl.cli.bench")
