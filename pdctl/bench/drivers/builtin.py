@@ -72,7 +72,7 @@ class BuiltinDriver:
 
         _allow_files(point.workload.concurrency or len(point.workload.asked))
         first = warm_up_of(point.workload.asked, self._warm_up)
-        warm = replace(point, workload=Workload(first, self._warm_up), indices=None)
+        warm = replace(point, workload=Workload(first, self._warm_up), indices=None, duration_s=None)
         if first and (stall := (await play(warm, "warm-up", _ignore)).stall):
             return Measured((), 0.0, stall=f"in the warm-up, {stall}")
         return await play(point, "load", on_row)
@@ -111,17 +111,22 @@ class _Load:
                     self._send,
                     begun_s=self._begun_s,
                     clock=self._clock,
-                    halt=lambda: bool(self._stall) or stop(),
+                    halt=lambda: bool(self._stall) or self._over() or stop(),
                 )
         finally:
             look.cancel()
         return Measured(
             rows=tuple(sorted(self._rows, key=lambda row: row.index)),
             took_s=self._ended_s - self._begun_s,
-            stopped=not whole and not self._stall,
+            stopped=not whole and not self._stall and not self._over(),
             stall=self._stall,
             lag_p99_s=lag.p99_s(),
         )
+
+    def _over(self) -> bool:
+        """Whether the point's time is up: it is whole then, however many were sent."""
+        duration_s = self._point.duration_s
+        return duration_s is not None and self._clock() - self._begun_s >= duration_s
 
     async def _send(self, position: int, asked: Asked) -> None:
         index = self._point.index(position)

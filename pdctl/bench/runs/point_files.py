@@ -36,7 +36,8 @@ class Stretches:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`done.json`: the point is measured, and these are the figures of exactly the rows with that digest."""
+    """`done.json`: the point is measured, and these are the figures of exactly the rows with that digest.
+    `lag_p99_s`: how late the client was in the last stretch."""
 
     figures: Figures
     requests: int
@@ -44,7 +45,7 @@ class Done:
     rows_sha256: str
     finished: str
     stretches: int = 1
-    notes: tuple[str, ...] = ()
+    lag_p99_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

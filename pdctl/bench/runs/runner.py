@@ -24,6 +24,7 @@ from pdctl.errors import PdctlError
 from pdctl.model.events import Event
 
 Listener = Callable[[Event], None]
+_LATE_S = 0.005
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -163,7 +164,7 @@ class Player:
 
     def _ended(self, point: Point, files: PointFiles, ran: Ran, offset_s: float, stretches: int) -> None:
         measured = ran.measured
-        cut = measured is None or (measured.stopped and not ran.timed_out)
+        cut = measured is None or measured.stopped
         stall = measured.stall if measured is not None else ""
         files.end_stretch(ran.took_s, "interrupted" if cut else stall)
         if stall:
@@ -190,12 +191,15 @@ class Player:
             counted_from=definition.counted_from,
         )
         notes = [f"measured in {stretches} stretches"] if stretches > 1 else []
+        lag_p99_s = ran.measured.lag_p99_s if ran is not None and ran.measured is not None else None
+        if lag_p99_s is not None and lag_p99_s > _LATE_S:
+            notes.append(f"this machine was late by {lag_p99_s * 1e3:.0f} ms (p99): latencies have that much added")
         missing = unsent(point, rows)
         if missing and point.duration_s is None:
             notes.append(f"{missing} of {len(point.workload.asked)} requests have no row")
         found = replace(found, warnings=(*found.warnings, *notes))
         finished = utc(self.clock.time(), _STAMP)
-        done = Done(found, len(point.workload.asked), len(rows), files.rows_sha256(), finished, stretches)
+        done = Done(found, len(point.workload.asked), len(rows), files.rows_sha256(), finished, stretches, lag_p99_s)
         files.finish(done, ran.measured.raw if ran is not None and ran.measured is not None else {})
         self._remember(note_point(point), found)
         self._write_tables()

@@ -49,7 +49,6 @@ class Ran:
 
     took_s: float
     measured: Measured | None
-    timed_out: bool = False  # the point's duration is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +77,12 @@ class StretchRunner:
         began_s = self.clock.monotonic()
         rows: asyncio.Queue[Row | None] = asyncio.Queue()
 
-        def over() -> bool:
-            return point.duration_s is not None and self.clock.monotonic() - began_s >= point.duration_s
-
         def note(row: Row) -> None:
             count.add(row)
             count.here += 1
             rows.put_nowait(row)
 
-        driving = asyncio.create_task(
-            self.driver.run(point, target, on_row=note, stop=lambda: self.stop.asked.is_set() or over())
-        )
+        driving = asyncio.create_task(self.driver.run(point, target, on_row=note, stop=self.stop.asked.is_set))
         writing = asyncio.create_task(_write(rows, out, offset_s))
         ticking = asyncio.create_task(self._tick(began_s, tick))
         insisted = asyncio.create_task(self.stop.insisted.wait())
@@ -102,7 +96,7 @@ class StretchRunner:
             if driving.cancelled():
                 return Ran(took_s, None)
             measured = driving.result()
-            return Ran(measured.took_s, measured, timed_out=over() and not self.stop.asked.is_set())
+            return Ran(measured.took_s, measured)
         finally:
             await _end(driving, writing, ticking, insisted)
 
