@@ -7,6 +7,7 @@ import click
 from pdctl.cli.lazy_group import LazyGroup
 
 COMMANDS = {
+    "match": "rate matching: how many prefill GPUs a decode instance needs, from phases measured apart",
     "report": "what was measured: tables, charts, every request by its targets; HTML, CSV, JSON",
 }
 
