@@ -18,12 +18,13 @@ def mean_in_flight(rows: Iterable[Row], took_s: float) -> float:
 
 
 def peak_in_flight(rows: Iterable[Row]) -> int:
-    """The most requests in flight at once; one that ends just as another is sent makes room for it."""
+    """The most requests in flight at once; one that ends just as another is sent makes room for it, and one that ended
+    at once was in flight all the same."""
     steps = [
         step for row in rows for step in ((row.sent_s, 1), (max(row.sent_s, row.sent_s + row.e2el_s - _ROUNDING_S), -1))
     ]
     peak = flying = 0
-    for _, change in sorted(steps):
+    for _, change in sorted(steps, key=lambda step: (step[0], -step[1])):
         flying += change
         peak = max(peak, flying)
     return peak
@@ -40,7 +41,7 @@ def lags_s(rows: Sequence[Row]) -> list[float]:
     ends: list[float] = []
     lags = []
     free_s = -math.inf
-    for row in sorted(rows, key=lambda row: row.sent_s):
+    for row in sorted(rows, key=lambda row: (row.sent_s, row.at_s, row.e2el_s)):
         if len(ends) >= places:
             free_s = max(free_s, heapq.heappop(ends))
         lags.append(max(0.0, row.sent_s - max(row.at_s, free_s)))
