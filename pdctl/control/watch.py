@@ -39,7 +39,6 @@ from pdctl.errors import InstanceError, NodeError
 from pdctl.model.hold import Holds
 from pdctl.model.observed import Observed
 from pdctl.model.reading import Unknown
-from pdctl.model.role import Connector
 from pdctl.model.snapshot import Alert, Snapshot, Source, Vital
 from pdctl.routers.ports import planned_ports
 from pdctl.telemetry.alerts import AlertBook, Change
@@ -221,7 +220,7 @@ async def watching(
     beside the traffic. `fence`: take the end of broken pairs out of service, the only thing here that changes anything.
     """
     deployment = cluster.deployment
-    mode = deployment.kv.mode if deployment.kv.connector is not Connector.NONE else None
+    mode = deployment.kv.mode if deployment.kv.connector.moves_kv else None
     shape = kv or Unknown("the model's config was not read yet", "config.json")
     builder = SnapshotBuilder(deployment.cluster, deployment.slo, mode, interval_s, shape)
     builder.expect_nodes(list(deployment.nodes), holders(deployment))

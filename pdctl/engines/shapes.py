@@ -52,7 +52,7 @@ def _cluster(deployment: Deployment) -> Iterator[Refusal]:
     kv, engine, router = deployment.kv, deployment.engine, deployment.router
     used = {instance.role for instance in deployment.instances}
     split = used & {Role.PREFILL, Role.DECODE}
-    if split and kv.connector is Connector.NONE:
+    if split and not kv.connector.moves_kv:
         yield Refusal("kv", "prefill and decode instances need a connector to hand KV over", "set kv.connector")
     if split and kv.connector is Connector.MORIIO and engine.version_tuple < MORIIO_SINCE:
         yield Refusal(

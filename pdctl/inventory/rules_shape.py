@@ -99,10 +99,14 @@ def connector_fits_roles(context: Context) -> Iterator[Finding]:
     connector = context.spec.kv.connector
     roles = {pool.role for pool in context.spec.pools.values()}
     needs: tuple[Loc, ...] = (("pools", "*", "role"), ("kv",))
+    if connector is Connector.DECODE_BENCH and roles != {Role.MIXED}:
+        hint = "write `kv: {connector: moriio, mode: write}` to serve; `decode-bench` is for mixed pools"
+        message = "decode-bench measures decode alone and moves no KV: what its engines answer means nothing"
+        yield Finding(("kv", "connector"), message, hint, needs)
     if connector is Connector.NONE and roles & {Role.PREFILL, Role.DECODE}:
         hint = "write `kv: {connector: moriio, mode: write}`"
         yield Finding(("kv", "connector"), "prefill and decode pools need a KV connector", hint, needs)
-    if connector is not Connector.NONE and roles == {Role.MIXED}:
+    if connector.moves_kv and roles == {Role.MIXED}:
         yield Finding(("kv", "connector"), "mixed pools transfer no KV", "write `connector: none`", needs)
 
 

@@ -57,7 +57,7 @@ def tensor_parallel_pairs(context: Context) -> Iterator[Finding]:
 
 def equal_cache_layout(context: Context) -> Iterator[Finding]:
     """Blocks are moved as they are: their size and type must be the same on both sides."""
-    if context.spec.kv.connector is Connector.NONE:
+    if not context.spec.kv.connector.moves_kv:
         return
     for prefill, decode in product(_pools(context, Role.PREFILL), _pools(context, Role.DECODE)):
         for flag in _EQUAL_FLAGS:

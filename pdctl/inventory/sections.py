@@ -116,7 +116,9 @@ class EngineSection(Section):
 class KvSection(Section):
     """How KV moves from prefill to decode."""
 
-    connector: Annotated[Connector, _LAX] = Field(Connector.NONE, description="moriio, nixl or none.")
+    connector: Annotated[Connector, _LAX] = Field(
+        Connector.NONE, description="moriio, nixl or none; decode-bench to measure."
+    )
     mode: Annotated[TransferMode, _LAX] = Field(
         TransferMode.WRITE, description="read: decode pulls after the prefill; write: prefill pushes while it computes."
     )

@@ -29,6 +29,12 @@ class Connector(StrEnum):
     MORIIO = "moriio"
     NIXL = "nixl"
     NONE = "none"
+    DECODE_BENCH = "decode-bench"
+
+    @property
+    def moves_kv(self) -> bool:
+        """Whether KV gets from one instance to another by it."""
+        return self in (Connector.MORIIO, Connector.NIXL)
 
 
 class TransferMode(StrEnum):

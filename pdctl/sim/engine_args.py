@@ -211,7 +211,7 @@ def _kv_config(parser: argparse.ArgumentParser, text: str | None) -> KvTransferC
             "ValueError: Please specify kv_role when kv_connector is set, supported roles are "
             "('kv_producer', 'kv_consumer', 'kv_both')"
         )
-    if connector not in ("MoRIIOConnector", "NixlConnector"):
+    if connector not in ("MoRIIOConnector", "NixlConnector", "DecodeBenchConnector"):
         raise StartupError(f"ValueError: Unsupported connector type: {connector}")
     return KvTransferConfig(
         connector=connector,

@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from pdctl.sim.decode_bench import DecodeBenchConnector
 from pdctl.sim.engine_args import EngineArgs, KvTransferConfig, StartupError
 from pdctl.sim.engine_knobs import EngineKnobs
 from pdctl.sim.engine_log import EngineLog
@@ -36,6 +37,8 @@ def make_connector(
     """The connector that --kv-transfer-config names. Raises StartupError on settings that make no sense."""
     if args.kv is None:
         return NoConnector()
+    if args.kv.connector == "DecodeBenchConnector":
+        return DecodeBenchConnector()
     timing = KvTiming(knobs.kv_latency_s, knobs.kv_bytes_per_token, knobs.kv_bytes_per_s, knobs.speed)
     transfer_s = _seconds(args.kv, "transfer_timeout", 30.0, knobs.transfer_timeout_s)
     if args.kv.connector == "NixlConnector":

@@ -152,6 +152,8 @@ class RankScheduler:
         if request.leg is Leg.FETCH_SYNC and not request.fetched:
             request.computed = request.fetched = request.landed = request.prompt_tokens
             step.pulls.append(request)
+        if request.leg is Leg.FILLED:
+            request.computed = request.prompt_tokens
         step.take(request)
 
     def advance(self, step: RankStep) -> list[SimRequest]:

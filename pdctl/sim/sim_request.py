@@ -21,6 +21,7 @@ class Leg(StrEnum):
     PREFILL = "prefill"  # computes KV that a decode engine takes over
     FETCH_ASYNC = "fetch-async"  # decode: waits, deferred, until KV has arrived (WRITE, NIXL)
     FETCH_SYNC = "fetch-sync"  # decode: pulls KV inside an engine step (MoRI-IO READ)
+    FILLED = "filled"  # decode: its KV is made up (DecodeBenchConnector)
 
 
 class Phase(StrEnum):

@@ -266,3 +266,12 @@ def test_a_running_engine_is_registered_by_its_endpoint_after_the_inventory_chan
         started = launch(deployment, index)
         running = running_launch(edited, instance, started.generation, started.endpoint[1])
         assert running.registration == started.registration
+
+
+def test_decode_bench_fills_the_kv_of_mixed_engines() -> None:
+    """As vLLM's decode_bench_connector.py says that it is configured."""
+    colocated = standard_2xtp4()
+    measured = replace(colocated, kv=replace(colocated.kv, connector=Connector.DECODE_BENCH))
+    wanted = {"kv_connector": "DecodeBenchConnector", "kv_role": "kv_both"}
+    assert [kv_config(process) for process in launch(measured).processes] == [wanted]
+    assert [kv_config(process) for process in launch(colocated).processes] == [None]

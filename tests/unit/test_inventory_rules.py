@@ -370,6 +370,13 @@ def test_mixed_pools_transfer_nothing() -> None:
     assert complaints(text.replace("connector: moriio", "connector: none")) == []
 
 
+def test_decode_bench_is_for_mixed_pools() -> None:
+    text = GOOD.replace("connector: moriio", "connector: decode-bench")
+    message = "decode-bench measures decode alone and moves no KV: what its engines answer means nothing"
+    assert complaints(text) == [("kv.connector", message)]
+    assert complaints(text.replace("role: prefill", "role: mixed").replace("role: decode", "role: mixed")) == []
+
+
 def test_the_toy_proxy_speaks_moriio_only() -> None:
     text = GOOD.replace("router: {", "router: {kind: moriio-toy-proxy, script: /p.py, ")
     assert complaints(text) == []

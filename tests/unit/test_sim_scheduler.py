@@ -56,6 +56,15 @@ def test_growing_past_the_promise_is_an_error() -> None:
         pool.grow(holding)
 
 
+def test_a_filled_prompt_costs_no_prefill() -> None:
+    """As DecodeBenchConnector has it: the first step makes the first token, whatever the prompt's length."""
+    rank = RankScheduler(LIMITS)
+    rank.add(ask("filled", prompt=350, output=2, leg=Leg.FILLED))
+    step, served = run_step(rank)
+    assert served == ["filled"]
+    assert step.load == RankLoad(decoding=1, context_tokens=350, prompt_tokens=0, landed_tokens=0)
+
+
 def test_prefill_then_one_token_a_step() -> None:
     rank = RankScheduler(LIMITS)
     rank.add(ask("a", prompt=30, output=3))

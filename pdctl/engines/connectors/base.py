@@ -13,7 +13,7 @@ Params: TypeAlias = Mapping[str, Any]
 """A JSON object: `--kv-transfer-config`, or a request's `kv_transfer_params`."""
 
 KV_ROLE = {Role.PREFILL: "kv_producer", Role.DECODE: "kv_consumer"}
-"""vLLM's `kv_role`. `kv_both` is never used: broken under MoRI-IO, deprecated for NIXL (vLLM 0.33)."""
+"""vLLM's `kv_role`. `kv_both` is never used to move KV: broken under MoRI-IO, deprecated for NIXL (vLLM 0.33)."""
 
 
 @dataclass(frozen=True, slots=True)
