@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +10,9 @@ from dataclasses import dataclass
 from pdctl.advisor.split import Split
 from pdctl.model.deployment import Slo
 from pdctl.perf.outcome import RunFigures, attained, figures
+from pdctl.perf.profile import ModelError
 from pdctl.perf.simulate import simulate
 from pdctl.perf.workload import Workload
-
-
-@dataclass(frozen=True, slots=True)
-class ModelError:
-    """Mean absolute errors of the model on runs that it was not fitted to: shares (0.05 is 5 %) of E2EL and TTFT, of
-    tokens per second, of P99 ITL, of the ratio between two layouts; and of attainment, in shares of requests."""
-
-    e2el: float
-    tokens_per_s: float
-    itl_p99: float
-    ratio: float
-    attainment: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +62,7 @@ def predict(split: Split, workloads: Sequence[Workload], slo: Slo, error: ModelE
         _of(found, "e2el_median_s", error.e2el),
         _of(found, "tokens_per_s", error.tokens_per_s),
         Estimate(attainment.value, min(attainment.off, max(attainment.value, 1 - attainment.value))),
-        Estimate(attainment.value * rate, attainment.off * rate),
+        Estimate(attainment.value * rate, attainment.off * rate if rate else 0.0),
     )
 
 
@@ -84,4 +74,5 @@ def _estimate(values: Sequence[float], *, relative: float = 0.0, absolute: float
     """The two errors do not know of each other: their squares add."""
     mean = statistics.fmean(values)
     spread = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Estimate(mean, ((mean * relative) ** 2 + absolute**2 + spread**2) ** 0.5)
+    own = mean * relative if mean else 0.0
+    return Estimate(mean, math.sqrt(own**2 + absolute**2 + spread**2))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pdctl.advisor.predict import ModelError, Predicted, predict
+from pdctl.advisor.predict import Predicted, predict
 from pdctl.advisor.split import Fleet, splits
 from pdctl.model.deployment import Slo
+from pdctl.perf.profile import ModelError
 from pdctl.perf.workload import Workload
 
 

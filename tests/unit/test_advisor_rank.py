@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pdctl.advisor.predict import Estimate, ModelError, Predicted
+from pdctl.advisor.predict import Estimate, Predicted
 from pdctl.advisor.rank import Objective, rank, ranked
 from pdctl.advisor.split import Fleet, Kind, equal_roles, mixed, split_of, splits
 from pdctl.model.deployment import Slo
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, TransferModel
+from pdctl.perf.profile import ModelError
 from pdctl.perf.step_time import PROFILES
 from pdctl.perf.workload import poisson
 

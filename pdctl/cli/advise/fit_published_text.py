@@ -1,0 +1,155 @@
+"""`pdctl advise fit --published` as text: every row's error, then what they come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from pdctl.cli.advise.fit_published_found import Published, Refits
+from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X, R1_WITHOUT
+from pdctl.perf.profile import Profile
+from pdctl.perf.published_r1 import MeanMax, Said, calibrates, contests
+from pdctl.perf.published_score import MARGIN, Check, held_out, score, winners
+from pdctl.perf.step_time import StepConstants
+
+_UNITS = {
+    "decode_s": ("d", 1e3, "ms"),
+    "decode_per_seq_s": ("e", 1e3, "ms a sequence"),
+    "decode_per_context_token_s": ("f", 1e9, "ns a context token"),
+    "prefill_s": ("a", 1e3, "ms"),
+    "prefill_per_token_s": ("b", 1e6, "us a token of the fullest rank"),
+    "prefill_per_token_of_all_s": ("bs", 1e6, "us a token of all ranks"),
+    "landed_per_token_s": ("g", 1e6, "us a token landed"),
+    "proxy_s": ("proxy", 1e3, "ms"),
+}
+
+
+def lines(found: Published) -> Iterator[str]:
+    """The whole report."""
+    yield from constants(R1_MI300X)
+    yield ""
+    yield from _rows(found)
+    yield ""
+    yield from _summary(found)
+    yield ""
+    yield from _ties(found)
+    yield ""
+    yield from constants(QWEN3_235B_MI300X)
+    yield ""
+    yield from _attained(found)
+    if found.refits is not None:
+        yield ""
+        yield from _refits(found.refits)
+    yield ""
+    yield from map(_check, found.checks)
+
+
+def constants(profile: Profile) -> Iterator[str]:
+    """A profile's constants, those that were fitted with their error bars."""
+    yield f"{profile.name}: {profile.model} on {profile.gpu}"
+    yield f"  source: {profile.source}"
+    yield f"  fitted on: {profile.fitted_on}; {len(profile.factors)} free constants"
+    values = {name: getattr(profile.constants, name) for name in StepConstants.__slots__}
+    for name, value in (values | {"proxy_s": profile.transfer.proxy_s}).items():
+        letter, scale, unit = _UNITS[name]
+        if value:
+            yield f"  {letter:5} {value * scale:9.4g} {unit:32} {_bar(profile.factors.get(name))}"
+
+
+def _bar(factor: float | None) -> str:
+    if factor is None:
+        return "given, not fitted"
+    return f"x/ {factor:.2f}" if math.isfinite(factor) else "not told by the runs"
+
+
+def _rows(found: Published) -> Iterator[str]:
+    without = {(one.row.scenario, one.row.concurrency, one.row.layout): one for o in found.left_out for one in o.said}
+    yield "                      error of the calibration, %      error without its scenario, %"
+    yield "  scenario  conc  layout   E2EL     TPS  P99 ITL          E2EL     TPS  P99 ITL"
+    for said in found.said:
+        row = said.row
+        other = without.get((row.scenario, row.concurrency, row.layout))
+        mark = "*" if calibrates(row) else " "
+        beside = _errors(other) if other else ""
+        yield f"{mark} {row.scenario:8} {row.concurrency:5}  {row.layout:6} {_errors(said)}      {beside}".rstrip()
+    yield "* calibration row; all others are held out"
+
+
+def _errors(said: Said) -> str:
+    itl = "       -" if said.itl_error is None else f"{100 * said.itl_error:+8.1f}"
+    return f"{100 * said.e2el_error:+6.1f}  {100 * said.tokens_error:+6.1f} {itl}"
+
+
+def _summary(found: Published) -> Iterator[str]:
+    yield "mean (max) absolute error, %       E2EL           TPS         P99 ITL     improvement ratio"
+    yield _scored("held out", *held_out(found.said))
+    everyone = [one for each in found.left_out for one in each.said]
+    fought = [one for each in found.left_out for one in contests(each.said)]
+    for each in found.left_out:
+        yield _scored(f"without {each.scenario}", each.said, contests(each.said))
+    if everyone:
+        yield _scored("left out, all four", everyone, fought)
+
+
+def _scored(name: str, rows: Sequence[Said], fought: Sequence[object]) -> str:
+    from pdctl.perf.published_r1 import Contest
+
+    one = score(rows, [each for each in fought if isinstance(each, Contest)])
+    spreads = "  ".join(_spread(each) for each in (one.e2el, one.tokens, one.itl_p99, one.ratio))
+    return f"  {name:26} {spreads}"
+
+
+def _spread(errors: MeanMax | None) -> str:
+    return f"{'-':>12} " if errors is None else f"{100 * errors.mean:5.1f} ({100 * errors.max:4.1f})"
+
+
+def _ties(found: Published) -> Iterator[str]:
+    fought = contests(found.said)
+    won = winners(fought, MARGIN)
+    yield (
+        f"winners, called from {100 * MARGIN:.0f} % on: {won.clear_right} of {won.clear} clear ones right, "
+        f"{won.clear_close} too close, {won.clear_wrong} wrong; {won.tie_close} of {won.ties} ties too close"
+    )
+    for each in fought:
+        verdict = each.verdict(MARGIN)
+        if verdict.value != ("right" if each.told_apart else "too close"):
+            yield (
+                f"  {each.scenario} at {each.concurrency}, {each.metric.value}, {each.first} -> {each.second}: "
+                f"published {100 * (each.published - 1):+.1f} %, said {100 * (each.said - 1):+.1f} %: {verdict.value}"
+            )
+
+
+def _attained(found: Published) -> Iterator[str]:
+    yield "  layout  mode   req/s  published  said  off (requests of 100)"
+    for each in found.attained:
+        row = each.row
+        yield (
+            f"  {row.layout:6}  {row.mode:5}  {row.rate_per_s:5g}  {100 * row.attained:9.0f}  {100 * each.said:4.0f}  "
+            f"{each.off:+4.0f}"
+        )
+
+
+def _refits(refits: Refits) -> Iterator[str]:
+    yield "fitted anew from the start, against the built-in constants:"
+    yield from _against("r1", refits.r1.constants, R1_MI300X.constants)
+    for scenario, one in refits.without.items():
+        yield from _against(f"r1 without {scenario}", one.constants, R1_WITHOUT[scenario])
+    yield from _against("qwen3", refits.mori.constants, QWEN3_235B_MI300X.constants)
+
+
+def _against(name: str, anew: StepConstants, built_in: StepConstants) -> Iterator[str]:
+    changes = []
+    for constant in StepConstants.__slots__:
+        one, other = getattr(anew, constant), getattr(built_in, constant)
+        if one != other:
+            changes.append(f"{_UNITS[constant][0]} {100 * (one / other - 1):+.2g} %")
+    yield f"  {name}: {', '.join(changes) or 'the same'}"
+
+
+def _check(check: Check) -> str:
+    value, limit = (
+        (f"{check.value:.0f}", f"{check.limit:.0f}")
+        if check.limit >= 1 or not check.limit
+        else (f"{100 * check.value:.1f} %", f"{100 * check.limit:.0f} %")
+    )
+    return f"{'ok    ' if check.met else 'MISSED'} {check.name}: {value} (at most {limit})"
