@@ -23,7 +23,24 @@ def _vllm(means: Means) -> Driver:
     return VllmServe(means)
 
 
-_FACTORIES: Final[dict[str, Callable[[Means], Driver]]] = {"builtin": _builtin, "vllm": _vllm}
+def _aiperf(means: Means) -> Driver:
+    from pdctl.bench.drivers.aiperf import AiPerf
+
+    return AiPerf(means)
+
+
+def _guidellm(means: Means) -> Driver:
+    from pdctl.bench.drivers.guidellm import GuideLlm
+
+    return GuideLlm(means)
+
+
+_FACTORIES: Final[dict[str, Callable[[Means], Driver]]] = {
+    "builtin": _builtin,
+    "vllm": _vllm,
+    "guidellm": _guidellm,
+    "aiperf": _aiperf,
+}
 
 DRIVERS: Final = tuple(_FACTORIES)
 """Their names, the default first."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _BAR = re.compile(r"(\d+)/(\d+) \[")  # tqdm's: " 35%|███▌      | 7/20 [00:03<00:06,  2.1it/s]"
+_FRAME = "│┃|╭╮╰╯─ \t"
+_TROUBLE = re.compile(r"\w*(?:Error|Exception)\b|\berror\b|\breason\b|failed|not found", re.IGNORECASE)
 _WORDS_LINES = 3
 _WORDS_CHARS = 400
 
@@ -16,8 +18,9 @@ def finished_requests(said: str) -> tuple[int, int] | None:
 
 
 def last_words(said: str) -> str:
-    """The last lines of what a tool said, on one line, without progress bars and rules."""
-    lines = [" ".join(line.split()) for line in said.splitlines()]
+    """The last lines of what a tool said, on one line; those that speak of an error, where any do."""
+    lines = [" ".join(line.strip(_FRAME).split()) for line in said.splitlines()]
     telling = [line for line in lines if re.search(r"\w", line) and not _BAR.search(line)]
-    words = " / ".join(telling[-_WORDS_LINES:])
+    troubled = [line for line in telling if _TROUBLE.search(line)]
+    words = " / ".join((troubled or telling)[-_WORDS_LINES:])
     return words if len(words) <= _WORDS_CHARS else "…" + words[-_WORDS_CHARS:]

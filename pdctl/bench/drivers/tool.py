@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pdctl.bench.drivers.progress_line import finished_requests, last_words
+from pdctl.bench.point import Point
+from pdctl.bench.row import Row
 from pdctl.errors import BenchError, NodeError
 from pdctl.ssh.ports import Shell, Stream
 from pdctl.ssh.quoting import quote
@@ -42,23 +44,27 @@ _RUN = (
     'd=$1; shift; cd "$d" || exit 1; trap \'rm -rf "$d"\' EXIT; '
     "trap 'kill $p; wait $p; exit 143' TERM INT HUP; "
     f"set -a; . ./{_ENVIRONMENT}; set +a; rm {_ENVIRONMENT}; mkdir -p {OUT}; "
-    '"$@" >&2 </dev/null & p=$!; wait $p; s=$?; [ $s = 0 ] || exit $s; '
-    f"tar -czf - {OUT} | base64"
+    '"$@" >&2 </dev/null & p=$!; wait $p; s=$?; '
+    f"tar -czf - {OUT} | base64; exit $s"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a tool. `argv` is made from the directory that it will have there. `environment` is set in a file
-    that only the login reads, so it may carry secrets, which a command line would show to everybody on the machine.
-    `quiet_s`: so long it may print nothing before it is taken for hung."""
+    """One run of a tool. It runs in its directory, so `argv` names `files` and `out` as they are.
+
+    `environment` is set in a file that only the login reads, so it may carry secrets, which a command line would show
+    to everybody on the machine. `quiet_s`: so long it may print nothing before it is taken for hung. `enough`: the
+    result whose being there counts, whatever status the tool ends with (AIPerf fails where all requests did).
+    """
 
     tool: str
-    argv: Callable[[str], Sequence[str]]
+    argv: Sequence[str]
     install: str
     files: Mapping[str, bytes] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     quiet_s: float = 1800.0
+    enough: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ async def run_tool(
     """
     directory = await _prepare(shell, job)
     try:
-        async with shell.stream(["sh", "-c", _RUN, "sh", directory, *job.argv(directory)]) as stream:
+        async with shell.stream(["sh", "-c", _RUN, "sh", directory, *job.argv]) as stream:
             reading = asyncio.create_task(_results(stream))
             try:
                 if not await _awaited(stream, reading, job, shell.node, stop, on_progress, clock):
@@ -94,9 +100,10 @@ async def run_tool(
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
             status = await stream.wait()
-            if status:
+            files = _unpacked(job, packed) if packed or not status else {}
+            if status and not files.get(job.enough):
                 raise _failure(job, shell.node, status, stream.stderr)
-            return Ended(_unpacked(job, packed))
+            return Ended(files)
     finally:
         # Only where the command never started, or had to be killed hard, is there anything left to remove.
         with contextlib.suppress(NodeError):
@@ -151,6 +158,17 @@ async def _awaited(
                 hint="look at the server that it measures: `pdctl status`, `pdctl top`",
             )
     return True
+
+
+def refuse_duration(point: Point, tool: str) -> None:
+    """Raises BenchError for a point that ends after a time: a tool that is stopped keeps nothing of what it saw."""
+    if point.duration_s is not None:
+        raise BenchError(f"{tool} ends after a number of requests, not after a time", hint="give `--requests`")
+
+
+def took_s(rows: Sequence[Row]) -> float:
+    """From the start to the end of the last request."""
+    return max((row.sent_s + row.e2el_s for row in rows), default=0.0)
 
 
 def _failure(job: Job, node: str, status: int, stderr: bytes) -> BenchError:

@@ -1,7 +1,7 @@
 """A workload as the trace file that benchmark tools replay. Pure.
 
 One JSON object a line, `{"timestamp", "input_length", "output_length", "hash_ids"}`, as the Mooncake traces have it and
-as `vllm bench serve --dataset-name timed_trace`, AIPerf and GuideLLM read it: every id of `hash_ids` stands for one
+as `vllm bench serve --dataset-name timed_trace` and GuideLLM read it: every id of `hash_ids` stands for one
 block of prompt tokens, and equal ids for equal tokens.
 """
 
@@ -26,8 +26,8 @@ class Trace:
     requests: int
 
 
-def trace(point: Point, *, per_s: float = 1.0) -> Trace:
-    """The point's workload; `per_s` timestamp units are one second (1000 for milliseconds).
+def trace(point: Point) -> Trace:
+    """The point's workload; timestamps are in seconds.
 
     Blocks are as long as the prefixes allow. Ids count from 1 (GuideLLM keeps them in 32 bits), so traces of different
     points share ids: what the tool makes of an id has to depend on `tool_seed`.
@@ -42,13 +42,19 @@ def trace(point: Point, *, per_s: float = 1.0) -> Trace:
         prefix = [shared[item.prefix_id, place] for place in range(item.prefix_len // block)]
         rest = math.ceil((item.isl - item.prefix_len) / block)
         line = {
-            "timestamp": round(item.at_s * per_s, 6),
+            "timestamp": round(item.at_s, 6),
             "input_length": item.isl,
             "output_length": item.osl,
             "hash_ids": prefix + [next(fresh) for _ in range(rest)],
         }
         lines.append(json.dumps(line) + "\n")
     return Trace("".join(lines).encode(), block, len(lines))
+
+
+def with_sentinel(played: Trace, last_s: float) -> Trace:
+    """With one more request of one token at its end, for a tool that leaves out the last (GuideLLM 0.8.1)."""
+    line = {"timestamp": last_s + 0.001, "input_length": 1, "output_length": 1, "hash_ids": [0]}
+    return Trace(played.lines + json.dumps(line).encode() + b"\n", played.block, played.requests + 1)
 
 
 def tool_seed(point: Point) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pdctl.bench.driver import Measured
 from pdctl.bench.drivers.means import Means
-from pdctl.bench.drivers.tool import Job, ToolFailed, run_tool
+from pdctl.bench.drivers.tool import Job, ToolFailed, refuse_duration, run_tool
 from pdctl.bench.drivers.trace import Trace, tool_seed, trace
 from pdctl.bench.drivers.vllm_serve_argv import (
     RESULT,
@@ -42,8 +42,7 @@ class VllmServe:
     ) -> Measured:
         """Raises BenchError where the tool cannot run or cannot play the workload; NodeError where the node cannot be
         reached."""
-        if point.duration_s is not None:
-            raise BenchError(f"{TOOL} ends after a number of requests, not after a time", hint="give `--requests`")
+        refuse_duration(point, TOOL)
         if self._knows_traces and dialect_for(target) is Dialect.TRACE:
             try:
                 return await self._run(point, target, trace(point), on_row, stop)
@@ -61,11 +60,8 @@ class VllmServe:
         on_row: Callable[[Row], None],
         stop: Callable[[], bool],
     ) -> Measured:
-        def argv(directory: str) -> tuple[str, ...]:
-            program, tokenizer = self.means.program or ("vllm",), self.means.tokenizer
-            return vllm_serve_argv(program, directory, point, target, tokenizer=tokenizer, played=played)
-
-        shown = argv(".")  # and so a workload that cannot be played is refused before anything is started
+        program, tokenizer = self.means.program or ("vllm",), self.means.tokenizer
+        argv = vllm_serve_argv(program, point, target, tokenizer=tokenizer, played=played)
         environment = {"PYTHONHASHSEED": str(tool_seed(point))}  # what the tool makes prompts of a trace's ids with
         if target.api_key:
             environment["OPENAI_API_KEY"] = target.api_key
@@ -86,4 +82,4 @@ class VllmServe:
         rows = rows_of(result, point, exact=played is not None, prefix=request_prefix(point))
         for row in rows:
             on_row(row)
-        return Measured(rows, result.duration, raw=summary(raw, shown))
+        return Measured(rows, result.duration, raw=summary(raw, argv))

@@ -40,14 +40,13 @@ def dialect_for(target: Target) -> Dialect:
 
 def vllm_serve_argv(
     program: Sequence[str],
-    directory: str,
     point: Point,
     target: Target,
     *,
     tokenizer: str = "",
     played: Trace | None = None,
 ) -> tuple[str, ...]:
-    """`played`: the trace that lies in `directory`; None: the random dialect. `tokenizer`: a path or name, if it is not
+    """`played`: the trace that lies beside it; None: the random dialect. `tokenizer`: a path or name, if it is not
     the model's name that tells it. Raises BenchError where the random dialect has no words for the workload."""
     chat = target.api is Api.CHAT
     argv = [*program, "bench", "serve"]
@@ -56,13 +55,13 @@ def vllm_serve_argv(
     argv += ["--model", target.model]
     if tokenizer:
         argv += ["--tokenizer", tokenizer]
-    argv += _of_trace(directory, played) if played else _of_shape(shape(point.workload, TOOL))
+    argv += _of_trace(played) if played else _of_shape(shape(point.workload, TOOL))
     if point.workload.concurrency is not None:
         argv += ["--max-concurrency", str(point.workload.concurrency)]
     argv += ["--seed", str(tool_seed(point)), "--ignore-eos", "--temperature", "0"]
     argv += ["--request-id-prefix", request_prefix(point)]
     argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,90,99"]
-    argv += ["--save-result", "--save-detailed", "--result-dir", f"{directory}/{OUT}", "--result-filename", RESULT]
+    argv += ["--save-result", "--save-detailed", "--result-dir", OUT, "--result-filename", RESULT]
     return tuple(argv)
 
 
@@ -71,9 +70,9 @@ def request_prefix(point: Point) -> str:
     return f"pdctl-{tool_seed(point):x}-"
 
 
-def _of_trace(directory: str, played: Trace) -> list[str]:
+def _of_trace(played: Trace) -> list[str]:
     return [
-        *("--dataset-name", Dialect.TRACE.value, "--dataset-path", f"{directory}/{TRACE}"),
+        *("--dataset-name", Dialect.TRACE.value, "--dataset-path", TRACE),
         *("--timed-trace-chunk-hash-size", str(played.block)),
         *("--num-prompts", str(played.requests)),
     ]

@@ -12,16 +12,15 @@ fewer tokens than were asked for, and that is how it is told here; the cause is 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pdctl.bench.drivers.verdict_of import judged
 from pdctl.bench.point import Point
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
-from pdctl.model.outcome import Outcome
 
 LIMITS = (
     "vllm bench serve counts an abort, an error in the stream and a cut as a success; here an answer with fewer tokens "
@@ -31,12 +30,6 @@ LIMITS = (
 
 _LISTS = ("input_lens", "output_lens", "ttfts", "itls", "start_times", "errors", "latencies", "queue_times")
 _DROPPED = frozenset((*_LISTS, "generated_texts"))
-
-_NO_CONNECTION = re.compile(r"ClientConnectorError|Cannot connect to host|ConnectionRefusedError")
-_BROKEN = re.compile(
-    r"Disconnected|PayloadError|ConnectionReset|IncompleteRead|ServerTimeout|TimeoutError|Never received a valid chunk"
-)
-_REFUSALS = frozenset({"Too Many Requests", "Service Unavailable"})
 
 
 class VllmServeResult(BaseModel):
@@ -101,7 +94,7 @@ def _row(
     error = " ".join((result.errors[place] or "").strip().splitlines()[-1:])
     events = len(gaps_s) + 1 if first_s > 0.0 else 0
     tokens = result.output_lens[place] or events
-    outcome, refusal, trouble = _judged(error, max(tokens, events), item.osl)
+    outcome, refusal, trouble = judged(error, max(tokens, events), item.osl)
     latency_s = result.latencies[place] if result.latencies else 0.0
     return Row(
         index=point.index(place),
@@ -119,19 +112,6 @@ def _row(
         refusal=refusal,
         error=trouble,
     )
-
-
-def _judged(error: str, tokens: int, osl: int) -> tuple[Outcome, str, str]:
-    """The outcome, and the cause as refusal or as error."""
-    if error:
-        if error in _REFUSALS or _NO_CONNECTION.search(error):
-            return Outcome.REFUSED, error, ""
-        return (Outcome.CUT if _BROKEN.search(error) else Outcome.ERROR), "", error
-    if tokens == 0:
-        return Outcome.ERROR, "", "no token and no reason given"
-    if tokens < osl:
-        return Outcome.CUT, "", f"{tokens} of {osl} tokens"
-    return Outcome.OK, "", ""
 
 
 def summary(raw: Mapping[str, Any], argv: Sequence[str]) -> dict[str, Any]:
