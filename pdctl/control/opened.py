@@ -16,9 +16,9 @@ from pdctl.control.clock import SystemClock
 from pdctl.control.cluster import Cluster
 from pdctl.control.http import NodeHttp
 from pdctl.control.inventory_file import FileOnDisk, InventoryFile
+from pdctl.control.read_deployment import read_deployment as read_deployment
 from pdctl.errors import PlanRefused
-from pdctl.inventory.load import Inventory, load
-from pdctl.inventory.place import place
+from pdctl.inventory.load import Inventory
 from pdctl.model.deployment import Deployment, NodeSpec
 from pdctl.model.role import SupervisorKind
 from pdctl.routers.membership import NodeMembership
@@ -59,12 +59,6 @@ class Opened:
     @property
     def inventory_text(self) -> str:
         return self.inventory.text
-
-
-def read_deployment(path: Path) -> tuple[Inventory, Deployment]:
-    """The inventory at `path`, checked and placed. Raises InventoryError with every problem of the file."""
-    inventory = load(path)
-    return inventory, place(inventory)
 
 
 async def reread(opened: Opened) -> Opened:

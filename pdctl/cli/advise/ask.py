@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,8 @@ from pdctl.cli.bench.match_terms import slo_from
 from pdctl.cli.duration_type import DURATION
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
-from pdctl.cli.session import read
-from pdctl.control.opened import Opened, read_deployment
-from pdctl.control.watch import watching
-from pdctl.errors import TooThin, UsageError
+from pdctl.control.read_deployment import read_deployment
+from pdctl.errors import UsageError
 from pdctl.model.deployment import Deployment, Slo
 from pdctl.model.snapshot import Snapshot
 from pdctl.perf.arrivals import closed_loop, open_loop
@@ -33,8 +29,6 @@ from pdctl.perf.trace_file import parse_trace
 from pdctl.perf.workload import Workload
 from pdctl.text.advice import advice_lines
 from pdctl.text.escape import log_line
-
-TICK_S = 1.0
 
 
 def answer(options: Globals, asked: Mapping[str, Any]) -> int:
@@ -52,15 +46,15 @@ def answer(options: Globals, asked: Mapping[str, Any]) -> int:
         _say(options, deployment, _question(asked, workloads, slo, source, restart_s), asked)
         return 0
 
-    async def act(opened: Opened) -> int:
-        seen = await _look(opened, DURATION.convert(asked["watch_s"], None, None))
+    from pdctl.cli.advise.look import look  # all that reaches nodes, which a given workload does without
+
+    def judge(seen: Sequence[Snapshot], of: Deployment) -> None:
         traffic = observed(seen)
         workloads = steady(traffic.rate_per_s, traffic.isl, traffic.osl, seeds=asked["seeds"])
         question = _question(asked, workloads, slo, f"observed: {traffic.words}", restart_s)
-        _say(options, opened.deployment, replace(question, notes=traffic.notes), asked)
-        return 0
+        _say(options, of, replace(question, notes=traffic.notes), asked)
 
-    return read(options, act)
+    return look(options, DURATION.convert(asked["watch_s"], None, None), judge)
 
 
 def _question(
@@ -107,22 +101,6 @@ def _slo(text: str | None, default: Slo) -> Slo:
         itl_s if itl_s is not None else default.itl_s,
         default.attainment,
     )
-
-
-async def _look(opened: Opened, for_s: float) -> list[Snapshot]:
-    """The ticks of the next `for_s` seconds."""
-    seen: list[Snapshot] = []
-    async with watching(opened.cluster, interval_s=TICK_S) as watch:
-        ticks = watch.snapshots()
-        with contextlib.suppress(TimeoutError, StopAsyncIteration):
-            async with asyncio.timeout(for_s):
-                while True:
-                    seen.append(await anext(ticks))
-    if not seen:
-        raise TooThin(
-            f"nothing was seen within {for_s:g} s", hint="look for longer: --for 1m; `pdctl status` tells more"
-        )
-    return seen
 
 
 def _say(options: Globals, deployment: Deployment, question: Question, asked: Mapping[str, Any]) -> None:

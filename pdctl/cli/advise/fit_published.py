@@ -19,6 +19,7 @@ from pdctl.perf.published_mori import fit_mori, say_attained
 from pdctl.perf.published_r1 import Said, say_all
 from pdctl.perf.published_score import check_mori, checks_r1
 
+
 def published_fit(options: Globals, *, refit: bool) -> int:
     """Exit 1 where a target is missed."""
     with _progress() as tell:

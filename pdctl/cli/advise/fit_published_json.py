@@ -38,8 +38,7 @@ def as_json(found: Published) -> dict[str, Any]:
             for each in found.attained
         ],
         "checks": [
-            {"name": check.name, "value": check.value, "limit": check.limit, "met": check.met}
-            for check in found.checks
+            {"name": check.name, "value": check.value, "limit": check.limit, "met": check.met} for check in found.checks
         ],
         "refits": None if found.refits is None else _refits(found.refits),
     }

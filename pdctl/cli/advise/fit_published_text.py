@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pdctl.cli.advise.fit_published_found import Published, Refits
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X, R1_WITHOUT
 from pdctl.perf.profile import Profile
-from pdctl.perf.published_r1 import MeanMax, Said, calibrates, contests
+from pdctl.perf.published_r1 import Contest, MeanMax, Said, calibrates, contests
 from pdctl.perf.published_score import MARGIN, Check, held_out, score, winners
 from pdctl.perf.step_time import StepConstants
 
@@ -91,10 +91,8 @@ def _summary(found: Published) -> Iterator[str]:
         yield _scored("left out, all four", everyone, fought)
 
 
-def _scored(name: str, rows: Sequence[Said], fought: Sequence[object]) -> str:
-    from pdctl.perf.published_r1 import Contest
-
-    one = score(rows, [each for each in fought if isinstance(each, Contest)])
+def _scored(name: str, rows: Sequence[Said], fought: Sequence[Contest]) -> str:
+    one = score(rows, fought)
     spreads = "  ".join(_spread(each) for each in (one.e2el, one.tokens, one.itl_p99, one.ratio))
     return f"  {name:26} {spreads}"
 

@@ -11,7 +11,7 @@ import click
 from pdctl.advisor.handoff import Handoff, KvHeads, Side, Verdict, handoff
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
-from pdctl.control.opened import read_deployment
+from pdctl.control.read_deployment import read_deployment
 from pdctl.errors import UsageError
 from pdctl.model.deployment import Deployment, Parallel
 from pdctl.model.role import Connector, Role, TransferMode
