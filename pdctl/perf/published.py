@@ -1,27 +1,21 @@
-"""The published tables as runs that can be simulated: which layouts they were, and what was measured.
-
-What the sources do not say is stated here as a prior: KV bytes per token from the models' shapes, 20 GB/s of RDMA and a
-hand-shake of 10 ms; a balancer that gives requests to any instance, and in mixed instances to any rank; vLLM's default
-chunk of 8192 tokens a rank.
-"""
+"""The published tables as runs that can be simulated: which layouts they were, and what was measured."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
-from pdctl.model.role import Role, TransferMode
-from pdctl.perf.layout import InstanceModel, Layout, Placement, Policy, TransferModel
+from pdctl.model.role import TransferMode
+from pdctl.perf.builtin_profiles import BANDWIDTH_BYTES_PER_S as BANDWIDTH_BYTES_PER_S
+from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X
+from pdctl.perf.layout import Layout
 from pdctl.perf.step_time import StepConstants
+from pdctl.perf.vllm_arrivals import vllm_bench
+from pdctl.perf.workload import Workload
 
-R1_KV_BYTES = 61 * 576 * 2.0
-"""DeepSeek R1: 61 layers of MLA with 512 + 64 latent values a token, in bf16."""
-QWEN3_KV_BYTES = 94 * 2 * 4 * 128 * 2.0
-"""Qwen3-235B-A22B: 94 layers, keys and values of 4 KV heads of 128, in bf16."""
-BANDWIDTH_BYTES_PER_S = 20e9
-HANDSHAKE_S = 10e-3
+MORI_REQUESTS, MORI_ISL, MORI_OSL = 100, 2000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +74,25 @@ def mori_rows() -> tuple[MoriRow, ...]:
 
 def r1_layout(words: str, constants: StepConstants) -> Layout:
     """`5M`, `2P3D` or `1P4D` of nodes with eight ranks each."""
-    transfer = TransferModel(TransferMode.WRITE, R1_KV_BYTES, BANDWIDTH_BYTES_PER_S, HANDSHAKE_S)
-    if words.endswith("M"):
-        mixed = InstanceModel(Role.MIXED, constants, ranks=8, placement=Placement.RANDOM)
-        return Layout((mixed,) * int(words[:-1]), transfer, Policy.RANDOM)
-    prefill, decode = words.removesuffix("D").split("P")
-    reader = InstanceModel(Role.PREFILL, constants, ranks=8)
-    writer = InstanceModel(Role.DECODE, constants, ranks=8)
-    return Layout((reader,) * int(prefill) + (writer,) * int(decode), transfer, Policy.RANDOM)
+    return replace(R1_MI300X, constants=constants).layout(words)
+
+
+def r1_load(row: R1Row) -> Workload:
+    """What the row's run was offered: the tool's default seed is taken, so the very moments."""
+    return vllm_bench(row.requests, row.rate_per_s, row.isl, row.osl, concurrency=row.concurrency)
 
 
 def mori_layout(row: MoriRow, constants: StepConstants, proxy_s: float) -> Layout:
     """`2M`, or `1P1D` with the article's chunk of 4096 tokens. Its `max_num_seqs 64` is left out: with 1000 tokens out
     it cannot give the 100 of 100 that it reports at 5 requests a second."""
     mode = TransferMode.READ if row.mode == "read" else TransferMode.WRITE
-    transfer = TransferModel(mode, QWEN3_KV_BYTES, BANDWIDTH_BYTES_PER_S, HANDSHAKE_S, proxy_s)
-    if row.layout == "2M":
-        return Layout((InstanceModel(Role.MIXED, constants),) * 2, transfer)
-    pair = (InstanceModel(role, constants, chunk_tokens=4096) for role in (Role.PREFILL, Role.DECODE))
-    return Layout(tuple(pair), transfer)
+    transfer = replace(QWEN3_235B_MI300X.transfer, mode=mode, proxy_s=proxy_s)
+    return replace(QWEN3_235B_MI300X, constants=constants, transfer=transfer).layout(row.layout)
+
+
+def mori_load(row: MoriRow) -> Workload:
+    """100 requests of 2000 tokens in and 1000 out, at the tool's moments."""
+    return vllm_bench(MORI_REQUESTS, row.rate_per_s, MORI_ISL, MORI_OSL)
 
 
 def _table(name: str) -> Iterator[dict[str, str]]:

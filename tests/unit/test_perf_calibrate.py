@@ -38,7 +38,7 @@ def test_constants_are_found_again_from_the_figures_they_made() -> None:
     truth = measured(ROUND)
     start = replace(ROUND, decode_s=16e-3, prefill_s=70e-3, prefill_per_token_s=1.4e-3)
     found = fit(lambda constants: against(truth, constants), start, ["decode_s", "prefill_s", "prefill_per_token_s"])
-    assert found.constants.decode_s == pytest.approx(ROUND.decode_s, rel=0.03)
+    assert found.constants.decode_s == pytest.approx(ROUND.decode_s, rel=0.05)
     assert found.constants.prefill_s == pytest.approx(ROUND.prefill_s, rel=0.05)
     assert found.constants.prefill_per_token_s == pytest.approx(ROUND.prefill_per_token_s, rel=0.05)
     assert found.rms < 0.01
@@ -48,7 +48,7 @@ def test_constants_are_found_again_from_the_figures_they_made() -> None:
 def test_a_constant_that_the_runs_do_not_tell_has_no_bounds() -> None:
     start = replace(ROUND, landed_per_token_s=1e-6)  # nothing lands on a mixed engine
     truth = measured(ROUND)
-    found = fit(lambda constants: against(truth, constants), start, ["decode_s", "landed_per_token_s"], iterations=20)
+    found = fit(lambda constants: against(truth, constants), start, ["decode_s", "landed_per_token_s"], rounds=2)
     assert math.isinf(found.factors["landed_per_token_s"])
 
 

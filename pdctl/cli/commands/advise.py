@@ -9,6 +9,7 @@ import click
 from pdctl.cli.lazy_group import LazyGroup
 
 COMMANDS = {
+    "fit": "fit the performance model to measured runs, and say how far off it is",
     "handoff": "can one layout hand its KV to another: what is re-sharded, what is refused",
 }
 

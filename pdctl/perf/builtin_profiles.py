@@ -1,0 +1,57 @@
+"""The profiles that pdctl ships: fitted on published tables by `pdctl advise fit --published --refit`.
+
+What the sources do not say is a prior, stated here: KV bytes per token from the models' shapes, 20 GB/s of RDMA and a
+hand-shake of 10 ms; vLLM's default chunk of 8192 tokens a rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pdctl.model.deployment import Parallel
+from pdctl.model.role import Role, TransferMode
+from pdctl.perf.layout import Policy, TransferModel
+from pdctl.perf.profile import Limits, ModelError, Profile
+from pdctl.perf.step_time import PROFILES as CONSTANTS
+from pdctl.perf.step_time import StepConstants
+
+R1_KV_BYTES = 61 * 576 * 2.0
+"""DeepSeek R1: 61 layers of MLA with 512 + 64 latent values a token, in bf16."""
+QWEN3_KV_BYTES = 94 * 2 * 4 * 128 * 2.0
+"""Qwen3-235B-A22B: 94 layers, keys and values of 4 KV heads of 128, in bf16."""
+BANDWIDTH_BYTES_PER_S = 20e9
+HANDSHAKE_S = 10e-3
+
+R1_MI300X = Profile(
+    name="r1-mi300x-ep8",
+    gpu="mi300x",
+    model="deepseek-ai/DeepSeek-R1",
+    parallel=Parallel(tp=1, dp=8, ep=True),
+    constants=CONSTANTS["r1-mi300x-ep8"],
+    source="Moreh, 'Multi-Node Disaggregated Inference: DeepSeek R1 671B on AMD Instinct MI300X GPUs', March 2026",
+    fitted_on="1K/1K and 8K/1K at concurrency 320, colocated and 2P3D",
+    factors=MappingProxyType({}),
+    transfer=TransferModel(TransferMode.WRITE, R1_KV_BYTES, BANDWIDTH_BYTES_PER_S, HANDSHAKE_S),
+    policy=Policy.RANDOM,
+    error=ModelError(),
+)
+
+QWEN3_235B_MI300X = Profile(
+    name="qwen3-235b-mi300x-tp4",
+    gpu="mi300x",
+    model="Qwen/Qwen3-235B-A22B-FP8",
+    parallel=Parallel(tp=4, dp=1, ep=True),
+    constants=CONSTANTS["qwen3-235b-mi300x-tp4"],
+    source="AMD and Embedded LLM, 'Why Your Single-Node vLLM Setup Needs Prefill-Decode Disaggregation', March 2026",
+    fitted_on="the ten attainments of 2xTP4 and of 1P1D, read and write, at 0.5 to 10 requests a second",
+    factors=MappingProxyType({}),
+    transfer=TransferModel(TransferMode.WRITE, QWEN3_KV_BYTES, BANDWIDTH_BYTES_PER_S, HANDSHAKE_S, 7e-3),
+    limits=MappingProxyType({Role.PREFILL: Limits(chunk_tokens=4096), Role.DECODE: Limits(chunk_tokens=4096)}),
+    error=ModelError(),
+)
+
+R1_WITHOUT: Mapping[str, StepConstants] = MappingProxyType({})
+"""DeepSeek R1's constants as fitted on all published rows but those of one scenario, by its name."""
+
+BUILTIN: Mapping[str, Profile] = MappingProxyType({each.name: each for each in (R1_MI300X, QWEN3_235B_MI300X)})
