@@ -30,8 +30,8 @@ class Target:
 class Point:
     """`load` names how the load is set: "c320" (concurrency), "r5" (requests a second), "c320-r3" (both), "trace".
 
-    `duration_s`: nothing is sent after that, and the point is whole, however much was. `indices`, where a point that was cut goes
-    on: which of the point's requests the workload's are; prompts and rows are those of `index(position)`.
+    `duration_s`: nothing is sent after that, and the point is whole, however much was. `indices`, where a point that
+    was cut goes on: which of the point's requests the workload's are; prompts and rows are those of `index(position)`.
     """
 
     deployment: str

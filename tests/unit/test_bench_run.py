@@ -167,7 +167,7 @@ async def test_a_second_interrupt_ends_what_is_in_flight(tmp_path: Path) -> None
 async def test_another_definition_is_refused_with_its_differences(tmp_path: Path) -> None:
     path = tmp_path / "run"
     await play(path, [point()], ScriptedDriver())
-    with pytest.raises(UsageError, match=r"requests: was 10, now 11.*point server/16-4/c4/s0: was nothing"):
+    with pytest.raises(UsageError, match=r"requests: was 10, now 11.*point server/16-4/c4/s0: new"):
         await play(path, [point(11), point(load="c4")], ScriptedDriver())
 
 

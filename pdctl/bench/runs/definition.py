@@ -127,7 +127,7 @@ def _differ(old: Definition, new: Definition) -> Iterator[str]:
 
 def _fields(what: str, old: Any, new: Any) -> Iterator[str]:
     if old is None or new is None:
-        yield from _changed(what, None if old is None else "is there", None if new is None else "is there")
+        yield f"{what}: new" if old is None else f"{what}: not asked for now"
         return
     changed = [item.name for item in fields(old) if getattr(old, item.name) != getattr(new, item.name)]
     if changed == ["workload"]:

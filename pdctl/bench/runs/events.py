@@ -54,7 +54,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class PointDone(Event):
-    """`earlier`: measured by an earlier run, and not again."""
+    """`earlier`: measured by an earlier run, and not again. `failures`: the commonest causes, each with its count."""
 
     event: ClassVar[str] = "point_done"
     point: str
@@ -63,6 +63,7 @@ class PointDone(Event):
     figures: Figures
     stretches: int = 1
     earlier: bool = False
+    failures: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

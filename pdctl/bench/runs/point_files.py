@@ -37,7 +37,7 @@ class Stretches:
 @dataclass(frozen=True, slots=True)
 class Done:
     """`done.json`: the point is measured, and these are the figures of exactly the rows with that digest.
-    `lag_p99_s`: how late the client was in the last stretch."""
+    `lag_p99_s`: how late the client was in the last stretch. `failures`: the commonest causes, each with its count."""
 
     figures: Figures
     requests: int
@@ -46,6 +46,7 @@ class Done:
     finished: str
     stretches: int = 1
     lag_p99_s: float | None = None
+    failures: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ from pdctl.bench.driver import Driver
 from pdctl.bench.figures.figures import Figures
 from pdctl.bench.figures.measure import figures
 from pdctl.bench.point import Point, Target
+from pdctl.bench.row import Row
 from pdctl.bench.runs.definition import PointNote, note_point
 from pdctl.bench.runs.directory import RunDirectory
 from pdctl.bench.runs.estimate import Pace, eta_s, run_eta_s
@@ -25,6 +27,7 @@ from pdctl.model.events import Event
 
 Listener = Callable[[Event], None]
 _LATE_S = 0.005
+_CAUSES_NAMED = 5
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -97,7 +100,7 @@ class Player:
         done = files.done()
         if done is not None and (done.figures.counts.ok or not self.manner.anew):
             self._count(done.figures)
-            self.emit(PointDone(point.id, *self._place(point), done.figures, done.stretches, earlier=True))
+            self.emit(PointDone(point.id, *self._place(point), done.figures, done.stretches, True, done.failures))
             return
         stored = self._begin(point, files)
         stretches = list(files.stretches()) if stored else []
@@ -199,12 +202,15 @@ class Player:
             notes.append(f"{missing} of {len(point.workload.asked)} requests have no row")
         found = replace(found, warnings=(*found.warnings, *notes))
         finished = utc(self.clock.time(), _STAMP)
-        done = Done(found, len(point.workload.asked), len(rows), files.rows_sha256(), finished, stretches, lag_p99_s)
+        causes = _causes(rows)
+        done = Done(
+            found, len(point.workload.asked), len(rows), files.rows_sha256(), finished, stretches, lag_p99_s, causes
+        )
         files.finish(done, ran.measured.raw if ran is not None and ran.measured is not None else {})
         self._remember(note_point(point), found)
         self._write_tables()
         self._count(found)
-        self.emit(PointDone(point.id, *self._place(point), found, stretches))
+        self.emit(PointDone(point.id, *self._place(point), found, stretches, failures=causes))
 
     def _count(self, found: Figures) -> None:
         if found.counts.ok:
@@ -229,3 +235,9 @@ class Player:
     def _place(self, point: Point) -> tuple[int, int]:
         """(number of the point, number of points)."""
         return self._numbers[point.id], len(self._numbers)
+
+
+def _causes(rows: Sequence[Row]) -> tuple[tuple[str, int], ...]:
+    """Why requests failed, the commonest causes first."""
+    causes = Counter(f"{row.outcome.value}: {row.refusal or row.error}" for row in rows if not row.ok)
+    return tuple(causes.most_common(_CAUSES_NAMED))

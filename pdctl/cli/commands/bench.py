@@ -8,6 +8,7 @@ from pdctl.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "match": "rate matching: how many prefill GPUs a decode instance needs, from phases measured apart",
+    "run": "send a load and measure it: TTFT, ITL, throughput, goodput; goes on where it was stopped",
     "report": "what was measured: tables, charts, every request by its targets; HTML, CSV, JSON",
 }
 

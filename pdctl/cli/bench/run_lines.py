@@ -1,0 +1,135 @@
+"""A run's events in words, and its closing table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pdctl.bench.figures.figures import Figures
+from pdctl.bench.figures.spread import Spread
+from pdctl.bench.reports.words import UNKNOWN, amount, seconds, share
+from pdctl.bench.runs.events import (
+    BenchEnded,
+    BenchStarted,
+    BenchTold,
+    PointCut,
+    PointDone,
+    PointFailed,
+    PointStarted,
+    Progress,
+)
+from pdctl.model.events import Event
+from pdctl.text.duration import duration
+from pdctl.text.escape import one_line
+
+_HEAD = (
+    "point",
+    "ok",
+    "failed",
+    "req/s",
+    "tok/s out",
+    "TTFT p50/p99",
+    "ITL p50/p99",
+    "TPOT p50",
+    "E2EL p50/p99",
+    "SLO",
+)
+
+
+def lines(event: Event) -> tuple[str, ...]:
+    """What the operator reads of an event; remote text in it cannot drive a terminal."""
+    match event:
+        case BenchStarted():
+            earlier = f", {event.done} measured before" if event.done else ""
+            return (
+                f"{event.points} points, {event.requests} requests, driver {event.driver}{earlier}",
+                f"results go to {event.directory}",
+            )
+        case PointStarted():
+            rest = f", {event.left} of them left" if event.left < event.requests else ""
+            return (f"{_at(event)} {event.requests} requests{rest}",)
+        case Progress():
+            return (progress(event),)
+        case PointDone():
+            when = "measured before: " if event.earlier else ""
+            return (f"{_at(event)} {when}{_short(event.figures)}",)
+        case PointFailed():
+            hint = f" (hint: {event.hint})" if event.hint else ""
+            return (one_line(f"{_at(event)} NOT MEASURED: {event.cause}{hint}"),)
+        case PointCut():
+            return (f"{_at(event)} stopped with {event.ended} of {event.requests} requests measured",)
+        case BenchTold():
+            return (one_line(event.text),)
+    return ()
+
+
+def progress(event: Progress) -> str:
+    """One line while a point runs."""
+    failed = f", {event.failed} FAILED" if event.failed else ""
+    point = f", point {duration(event.eta_s)} left" if event.eta_s is not None else ""
+    run = f", run {duration(event.run_eta_s)} left" if event.run_eta_s is not None else ""
+    return f"{_at(event)} {event.ended}/{event.requests}{failed}, {duration(event.elapsed_s)}{point}{run}"
+
+
+def closing(done: Sequence[PointDone], ended: BenchEnded) -> tuple[str, ...]:
+    """The table of all measured points, what makes them doubtful, why requests failed, and how to go on."""
+    found = [""] if done else []
+    found += table(done)
+    for event in done:
+        found += [f"{event.point}: {warning}" for warning in event.figures.warnings]
+        found += [one_line(f"{event.point}: {count} x {cause}") for cause, count in event.failures]
+    counts = [f"{ended.measured} measured"]
+    counts += [f"{ended.failed} NOT MEASURED"] if ended.failed else []
+    counts += [f"{ended.left} left"] if ended.left else []
+    found.append(f"{', '.join(counts)} in {duration(ended.took_s)}; {ended.directory}")
+    if ended.hint:
+        found.append(f"go on with: {ended.hint}")
+    return tuple(found)
+
+
+def table(done: Sequence[PointDone]) -> list[str]:
+    """One line a point; columns as wide as they need to be."""
+    if not done:
+        return []
+    rows = [_HEAD, *(_row(event) for event in done)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return [
+        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in each).rstrip()
+        for each in (tuple(enumerate(zip(row, widths, strict=True))) for row in rows)
+    ]
+
+
+def _row(event: PointDone) -> tuple[str, ...]:
+    figures = event.figures
+    counts, goodput = figures.counts, figures.goodput
+    kinds = ("aborted", "error", "cut", "refused")
+    failed = "+".join(f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)) or "0"
+    return (
+        event.point,
+        str(counts.ok),
+        failed,
+        amount(figures.requests_per_s),
+        amount(figures.tps_out),
+        _both(figures.ttft),
+        _both(figures.itl),
+        seconds(figures.tpot.median_s) if figures.tpot else UNKNOWN,
+        _both(figures.e2el),
+        share(goodput.attainment) if goodput is not None else UNKNOWN,
+    )
+
+
+def _short(figures: Figures) -> str:
+    counts, goodput = figures.counts, figures.goodput
+    failed = f" + {counts.failed} FAILED" if counts.failed else ""
+    met = f", SLO {share(goodput.attainment)}" if goodput is not None else ""
+    latencies = f"TTFT {_both(figures.ttft)}, ITL {_both(figures.itl)} (p50/p99)"
+    return (
+        f"{counts.ok} ok{failed} in {duration(figures.duration_s)}: {amount(figures.tps_out)} tok/s, {latencies}{met}"
+    )
+
+
+def _both(spread: Spread | None) -> str:
+    return UNKNOWN if spread is None else f"{seconds(spread.median_s)}/{seconds(spread.p99_s)}"
+
+
+def _at(event: PointStarted | Progress | PointDone | PointFailed | PointCut) -> str:
+    return f"[{event.number}/{event.points}] {event.point}:"
