@@ -169,7 +169,9 @@ def _assemble(setting: Setting, stack: ExitStack) -> tuple[EngineCore, EngineApp
 
 def _bind(args: EngineArgs) -> socket.socket:
     """Take the HTTP port without listening: until then connections are refused, as by vLLM while it starts."""
-    http_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol named: asyncio turns Nagle's algorithm off only then (uvloop, as vLLM has it, always), and with
+    # it the events of a stream on a connection that is used again wait 40 ms for the client's acknowledgement.
+    http_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     http_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         http_socket.bind((args.host or "0.0.0.0", args.port))
