@@ -72,6 +72,12 @@ The same as CSV, with a column `phase`; or prefill in a comment and decode in co
     show_default=True,
     help="How waiting is foreseen where the profile has no prefill curve.",
 )
+@click.option(
+    "--write",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the candidates that come out, and aggregated ones of the same widths, as inventories (from -i) there.",
+)
 @click.option("--csv", "as_table", is_flag=True, help="Print the match as CSV, in the shape of the published tables.")
 @click.pass_obj
 def command(
@@ -88,6 +94,7 @@ def command(
     kv_bandwidth: float | None,
     kv_mode: str,
     rule: str,
+    directory: Path | None,
     as_table: bool,
 ) -> int:
     """Rate matching: how many prefill GPUs keep one decode instance busy, from phases measured apart.
@@ -103,6 +110,7 @@ def command(
     slo = slo_from(slo_text) if slo_text else Slo()
     headroom = headroom_from(headroom_text) if headroom_text else Headroom()
     nodes = nodes_from(gpus, gpus_per_node) if gpus else ()
+    code = 0
     for found in load_profiles(profile, Overrides(model, isl, osl)):
         kv = _kv_cost(found, kv_bytes_per_token, kv_bandwidth, kv_mode)
         terms = Terms(slo, headroom, kv, Rule(rule))
@@ -115,7 +123,24 @@ def command(
             click.echo(as_csv(found, match(found)), nl=False)
         else:
             click.echo("\n".join(_lines(found, profile.name, terms, nodes)))
-    return 0
+        if directory is not None:
+            code = max(code, _write(options, found, terms, nodes, directory))
+    return code
+
+
+def _write(options: Globals, profile: Profile, terms: Terms, nodes: tuple[int, ...], directory: Path) -> int:
+    """Each candidate once: of the rows within the terms, of the fleet, and aggregated ones of the widths in them."""
+    from pdctl.bench.sizing.fleet_match import fleet_match
+    from pdctl.bench.sizing.layouts import aggregated_layouts, layout_named, unique
+    from pdctl.bench.sizing.slo_match import kept, slo_match
+    from pdctl.cli.bench.candidates import write
+
+    rows = [row.matched for row in kept(slo_match(profile, terms))]
+    names = [row.candidate for row in rows]
+    best = fleet_match(profile, nodes, terms) if nodes else None
+    layouts = [layout_named(name) for name in (*names, *([best.name] if best else []))]
+    widths = {width for row in rows for width in (row.point.width, row.width)} | set(profile.widths())
+    return write(options, unique([*layouts, *aggregated_layouts(widths)]), directory)
 
 
 def _kv_cost(
