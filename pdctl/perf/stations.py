@@ -18,12 +18,13 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One engine (or slot) that changed its role or pool at `at_s`. `in_flight`: requests that it held then."""
+    """One engine (or slot) that left its role for another at `at_s`. `in_flight`: requests that it held then; None:
+    not known."""
 
     at_s: float
     engine: str
     to: str
-    in_flight: int = 0
+    in_flight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,12 @@ class Stay:
 @dataclass(frozen=True, slots=True)
 class Following:
     """`on_station`: share of all the time on the right split. `settled_s`: median of the stations that were reached;
-    `never`: how many were not. `in_flight`: requests held by engines as they moved, together."""
+    `never`: how many were not. `in_flight`: requests held by engines as they moved, together; None: not known."""
 
     moves: int
     reversals: int
     reversals_per_hour: float
-    in_flight: int
+    in_flight: int | None
     on_station: float
     settled_s: float | None
     never: int
@@ -59,12 +60,13 @@ def following(
     span_s = sum(stay.station.end_s - stay.station.begin_s for stay in stays)
     right_s = sum(stay.on_station * (stay.station.end_s - stay.station.begin_s) for stay in stays)
     settled = [stay.settled_s for stay in stays if stay.settled_s is not None]
+    held = [move.in_flight for move in made if move.in_flight is not None]
     back = reversals(made)
     return Following(
         moves=len(made),
         reversals=back,
         reversals_per_hour=back * _HOUR_S / span_s if span_s > 0 else 0.0,
-        in_flight=sum(move.in_flight for move in made),
+        in_flight=sum(held) if held or not made else None,
         on_station=right_s / span_s if span_s > 0 else 0.0,
         settled_s=statistics.median(settled) if settled else None,
         never=len(stays) - len(settled),
