@@ -3,7 +3,7 @@
     python benchmarks/loadgen_server.py CORE
 
 prints its port and serves until stdin ends. The `model` of a request says how its `max_tokens` events come: "fast", one
-write an event and all streams in turn; "even:0.02", one each 20 ms, streams spread over them; "step:0.02", the same with
+write an event and all streams in turn; "even:0.02", one each 20 ms, streams spread over it; "step:0.02", the same with
 all streams at one moment, as after an engine's step. GET /stamps tells when each event of each answer was written, by
 the machine's monotonic clock, and forgets it.
 """

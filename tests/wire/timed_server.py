@@ -54,14 +54,18 @@ class _Answers(asyncio.Protocol):
         isl, osl = len(asked["prompt"]), asked["max_tokens"]
         timing = script(isl)
         self._write(_HEAD)
-        for k in range(osl):
-            self._loop.call_at(arrived_s + timing.ttft_s + k * timing.gap_s, self._token, k + 1 == osl)
         usage = {"prompt_tokens": isl, "completion_tokens": osl}
         last = _event({"id": "t", "choices": [], "usage": usage}) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
-        self._loop.call_at(arrived_s + timing.ttft_s + (osl - 1) * timing.gap_s + 1e-6, self._write, last)
+        self._at(arrived_s + timing.ttft_s, timing.gap_s, osl, last)
 
-    def _token(self, last: bool) -> None:
-        self._write(_event({"id": "t", "choices": [{"text": " a", "finish_reason": "length" if last else None}]}))
+    def _at(self, due_s: float, gap_s: float, left: int, last: bytes) -> None:
+        """The next of `left` tokens; by the clock of the first, so that being late once delays nothing else."""
+        self._loop.call_at(due_s, self._token, due_s, gap_s, left, last)
+
+    def _token(self, due_s: float, gap_s: float, left: int, last: bytes) -> None:
+        self._write(_TOKEN if left > 1 else _LAST_TOKEN + last)
+        if left > 1 and self._transport is not None:
+            self._at(due_s + gap_s, gap_s, left - 1, last)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -74,6 +78,10 @@ def _event(data: dict[str, object]) -> bytes:
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_TOKEN = _event({"id": "t", "choices": [{"text": " a", "finish_reason": None}]})
+_LAST_TOKEN = _event({"id": "t", "choices": [{"text": " a", "finish_reason": "length"}]})
 
 
 async def _serve() -> None:

@@ -102,6 +102,7 @@ class _Load:
         self._begun_s = self._ended_s = clock()
 
     async def run(self, stop: Callable[[], bool]) -> Measured:
+        await self._client.open(_sent_first(self._point.workload))
         self._begun_s = self._ended_s = self._clock()
         look = asyncio.create_task(self._look())
         try:
@@ -148,6 +149,12 @@ class _Load:
             await asyncio.sleep(self._stall_s / _LOOKS)
             self._stall = self._watch.stalled(self._clock(), self._client.heard_s)
         self._client.give_up(f"the load stalled: nothing came for {self._stall_s:g} s for any request")
+
+
+def _sent_first(workload: Workload) -> int:
+    """How many requests are sent at the very beginning."""
+    first = sum(one.at_s == workload.asked[0].at_s for one in workload.asked) if workload.asked else 0
+    return first if workload.concurrency is None else min(first, workload.concurrency)
 
 
 def _ignore(_: Row) -> None:

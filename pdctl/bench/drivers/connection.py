@@ -17,7 +17,8 @@ _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time. `on_bytes` is told of every arrival: the sign of life that a stall lacks."""
+    """Carries one exchange at a time. `on_bytes` is told of every arrival: the sign of life that a stall lacks. `used`:
+    it has carried one."""
 
     def __init__(self, clock: Callable[[], float], on_bytes: Callable[[float], None]) -> None:
         self._clock = clock
@@ -27,6 +28,7 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._ended: asyncio.Future[str] | None = None
         self._now_s = 0.0
+        self.used = False
         self._forget_head()
         self._keep_alive = False
         self._complete = False
@@ -49,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._reply = reply
         self._parser = httptools.HttpResponseParser(self)
         self._ended = asyncio.get_running_loop().create_future()
+        self.used = True
         self._transport.write(request)
         return self._ended
 

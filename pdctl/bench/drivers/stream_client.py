@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pdctl.bench.answer import Verdict
@@ -15,6 +16,9 @@ from pdctl.model.outcome import Outcome
 
 _IDLE_S = 2.0
 """An idle connection is used again only while it is younger than any server's keep-alive (uvicorn: 5 s)."""
+_UNUSED_S = 30.0
+"""One that was opened ahead and has carried nothing yet."""
+_OPENED_AT_ONCE = 32
 _RACE_S = 0.1
 """A kept connection that goes within this of a request, without a byte, was being closed as the request was sent."""
 _RACING = 2
@@ -50,10 +54,22 @@ class StreamClient:
         self._tls = tls
         self._server_name = server_name if tls is not None else None
         self._connect_s = connect_s
-        self._idle: list[tuple[Connection, float]] = []
+        self._idle: list[tuple[Connection, float]] = []  # each with when it is too old
         self._busy: set[Connection] = set()
         self._given_up = ""
         self.heard_s = clock()
+
+    async def open(self, connections: int) -> None:
+        """Connect ahead, so that a load that begins with many requests at once does not begin with handshakes. What
+        cannot be opened is left to the requests to tell."""
+        places = asyncio.Semaphore(_OPENED_AT_ONCE)
+
+        async def one() -> None:
+            async with places:
+                with suppress(OSError, TimeoutError):
+                    self._idle.append((await self._connect(), self._clock() + _UNUSED_S))
+
+        await asyncio.gather(*(one() for _ in range(connections)))
 
     async def ask(self, request: bytes, *, deadline_s: float) -> Exchange:
         """Send `request` (head and body) and read the answer to its end. Raises nothing that a server can cause.
@@ -109,15 +125,15 @@ class StreamClient:
             timer.cancel()
             self._busy.discard(connection)
         if connection.usable:
-            self._idle.append((connection, self._clock()))
+            self._idle.append((connection, self._clock() + _IDLE_S))
         return lost
 
     async def _connection(self, *, fresh: bool) -> tuple[Connection, bool]:
-        """A connection, and whether it was kept from an earlier request. Raises OSError, TimeoutError."""
+        """A connection, and whether it has carried a request before. Raises OSError, TimeoutError."""
         while self._idle and not fresh:
-            connection, since_s = self._idle.pop()
-            if connection.usable and self._clock() - since_s < _IDLE_S:
-                return connection, True
+            connection, until_s = self._idle.pop()
+            if connection.usable and self._clock() < until_s:
+                return connection, connection.used
             connection.lose("")
         return await self._connect(), False
 
