@@ -13,12 +13,10 @@ from urllib.parse import urlsplit
 from pdctl.bench.drivers.builtin import BuiltinDriver
 from pdctl.bench.drivers.endpoint import endpoint_of
 from pdctl.bench.point import Point, Target
-from pdctl.control.playbook_gate import client_url
 from pdctl.errors import BenchError, Unreachable
 from pdctl.model.deployment import Deployment
 from pdctl.perf.workload import Asked, Workload
-from pdctl.ssh.forward import forwarded
-from pdctl.ssh.pool import SshShells
+from pdctl.routers.ports import client_url
 
 CONNECT_S = 5.0
 _FIRST = Asked(0.0, 16, 2)
@@ -71,6 +69,9 @@ async def reached(deployment: Deployment, target: Target) -> AsyncIterator[Reach
     router = deployment.router
     if deployment.nodes[router.node].ssh.engine_http == "direct":
         raise Unreachable(router.node, f"no connection to the router at {target.url}: {cause}", hint="`pdctl status`")
+    from pdctl.ssh.forward import forwarded
+    from pdctl.ssh.pool import SshShells  # loads asyncssh, which a router that is reached directly does not need
+
     shells = SshShells(deployment.nodes)
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -93,9 +94,8 @@ async def reached(deployment: Deployment, target: Target) -> AsyncIterator[Reach
 
 async def find_model(target: Target) -> str:
     """The one model that the server has. Raises Unreachable; BenchError where it has several, or none."""
-    import httpx
-
     from pdctl.ssh.http import direct_http_client
+    from pdctl.ssh.lean_httpx import httpx
 
     headers = {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
     endpoint = endpoint_of(target.url)

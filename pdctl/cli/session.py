@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,16 +11,14 @@ import click
 
 from pdctl.cli.failure import show_failure
 from pdctl.cli.global_options import Globals
-from pdctl.cli.render import Renderer, renderer
-from pdctl.cli.silence import silence_stdout
+from pdctl.cli.render import renderer
+from pdctl.cli.stopping import STOPS as STOPS
+from pdctl.cli.stopping import while_read as while_read
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
-from pdctl.control.journal import Session, Sink
+from pdctl.control.journal import Session
 from pdctl.control.opened import Opened, open_cluster, read_deployment
 from pdctl.errors import Interrupted, PdctlError, UsageError
-from pdctl.model.events import Event
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def refuse_read_only(options: Globals, command: str) -> None:
@@ -87,19 +84,6 @@ def change(
     except asyncio.CancelledError:
         again = "`pdctl up`" if command == "move" else f"`pdctl {command}` again"
         raise Interrupted("stopped at once", hint=f"run {again} to go on from what is there") from None
-
-
-def while_read(view: Renderer, interrupt: Interrupt) -> Sink:
-    """Shows events in `view` as long as somebody reads its output; then it is as if a signal had come."""
-
-    def show(event: Event) -> None:
-        try:
-            view(event)
-        except BrokenPipeError:
-            silence_stdout()
-            interrupt.ask("the reader of the output went away")
-
-    return show
 
 
 def read(options: Globals, act: Callable[[Opened], Awaitable[int]]) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from pdctl.control.opened import Opened
 from pdctl.control.planning import plan
-from pdctl.control.playbook_gate import client_url
 from pdctl.control.playbook_verbs import request_of, up_options
 from pdctl.control.proposal import Proposal
 from pdctl.control.propose import propose
@@ -32,6 +31,7 @@ from pdctl.model.playbook_events import PlaybookStepForeseen
 from pdctl.plan.playbook_program import Program, Task, with_scalar
 from pdctl.plan.playbook_words import wanted
 from pdctl.plan.steps import Plan
+from pdctl.routers.ports import client_url
 
 CHANGES = frozenset({"up", "down", "move", "drain", "undrain", "restart"})
 """Verbs after which the cluster is another than the one that was looked at."""

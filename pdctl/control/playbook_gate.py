@@ -16,17 +16,15 @@ from pdctl.control.playbook_ports import Ended
 from pdctl.control.watch import alerted, watching
 from pdctl.inventory.playbook_schema import CanaryVerb, CheckVerb, GateVerb, SmokeVerb
 from pdctl.inventory.select import select
-from pdctl.model.deployment import Deployment
 from pdctl.model.load import LoadRunner, LoadSpec
 from pdctl.model.playbook_events import GateSaw, PlaybookWaiting
 from pdctl.model.role import Role
 from pdctl.model.snapshot import PairState
 from pdctl.plan.playbook_gate import Condition, Settling, Trail, look
-from pdctl.routers.ports import local_address
+from pdctl.routers.ports import client_url
 
 TELL_S: Final = 10.0
 """How often a gate that waits says what it sees, where nothing of it changes."""
-_WILD: Final = ("0.0.0.0", "::", "")
 
 
 async def check_nodes(opened: Opened, args: CheckVerb, emit: Sink) -> Ended:
@@ -62,15 +60,6 @@ async def sing(opened: Opened, args: CanaryVerb) -> Ended:
         return Ended(0, f"{len(pairs)} pairs hand over")
     told = "; ".join(f"{pair.prefill} -> {pair.decode} {pair.state.value} {pair.why}".rstrip() for pair in bad[:3])
     return Ended(1, f"{len(bad)} of {len(pairs)} pairs: {told}", "`pdctl canary` shows all of them")
-
-
-def client_url(deployment: Deployment) -> str:
-    """Where a client on another machine finds the router: at its node's host, unless it listens on one address."""
-    router = deployment.router
-    if router.host not in _WILD:
-        return f"http://{local_address(router)}"
-    host = deployment.nodes[router.node].host
-    return f"http://[{host}]:{router.port}" if ":" in host else f"http://{host}:{router.port}"
 
 
 async def smoke(opened: Opened, args: SmokeVerb, load: LoadRunner, stop: Callable[[], bool]) -> Ended:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pdctl.model.deployment import Deployment, RouterSpec
 from pdctl.model.role import RouterKind
 
+_WILD = ("0.0.0.0", "::", "")
 _LAST_PORT = 65_535
 _SPAN = 4
 TOY_PROXY_DISCOVERY = 36_367
@@ -46,7 +47,16 @@ def has_discovery_flag(deployment: Deployment) -> bool:
     return deployment.engine.version_tuple >= (0, 33)
 
 
+def client_url(deployment: Deployment) -> str:
+    """Where a client on another machine finds the router: at its node's host, unless it listens on one address."""
+    router = deployment.router
+    if router.host not in _WILD:
+        return f"http://{local_address(router)}"
+    host = deployment.nodes[router.node].host
+    return f"http://[{host}]:{router.port}" if ":" in host else f"http://{host}:{router.port}"
+
+
 def local_address(spec: RouterSpec) -> str:
     """The router's HTTP address (`host:port`) as seen from its own node."""
-    host = "127.0.0.1" if spec.host in ("0.0.0.0", "::", "") else spec.host
+    host = "127.0.0.1" if spec.host in _WILD else spec.host
     return f"[{host}]:{spec.port}" if ":" in host else f"{host}:{spec.port}"

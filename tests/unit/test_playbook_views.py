@@ -12,7 +12,6 @@ import pytest
 from pdctl.cli.main import main
 from pdctl.cli.render import renderer
 from pdctl.control.clock import SystemClock
-from pdctl.control.playbook_gate import client_url
 from pdctl.model.events import Event, RunEnded, RunStarted, StepDone, StepStarted
 from pdctl.model.playbook_events import (
     GateSaw,
@@ -23,6 +22,7 @@ from pdctl.model.playbook_events import (
     PlaybookStepForeseen,
     PlaybookWaiting,
 )
+from pdctl.routers.ports import client_url
 from pdctl.text.phrases import phrase
 from tests.unit.test_inventory_shipped import placed
 

@@ -30,12 +30,11 @@ from pdctl.cli.bench.run_typed import Typed, Wanted, read, refuse_empty
 from pdctl.cli.bench.run_view import bench_view
 from pdctl.cli.failure import show_failure
 from pdctl.cli.global_options import Globals
-from pdctl.cli.session import STOPS, while_read
+from pdctl.cli.stopping import STOPS, while_read
 from pdctl.control.clock import SystemClock, utc
 from pdctl.control.execute import Interrupt
-from pdctl.control.steps.routing import router_url
 from pdctl.errors import Interrupted, PdctlError, UsageError
-from pdctl.ssh.pool import SshShells
+from pdctl.routers.ports import local_address
 
 _RUNS = Path("bench")
 _PROVE_S = 60.0
@@ -212,10 +211,13 @@ def _driver(prepared: Prepared, target: Target, stack: AsyncExitStack) -> tuple[
         return driver_named(wanted.driver, Means(program=program, tokenizer=tokenizer)), target
     if deployment is None or typed.driver_on not in deployment.nodes:
         raise UsageError(f"--driver-on {typed.driver_on}: no such node", hint="a node of the inventory")
+    from pdctl.ssh.pool import SshShells
+
     shells = SshShells(deployment.nodes)
     stack.push_async_callback(shells.close)
     means = Means(shell=shells.shell(typed.driver_on), program=program, tokenizer=tokenizer)
-    url = router_url(deployment) if typed.driver_on == deployment.router.node else prepared.named.target.url
+    router = deployment.router
+    url = f"http://{local_address(router)}" if typed.driver_on == router.node else prepared.named.target.url
     return driver_named(wanted.driver, means), replace(target, url=url)
 
 

@@ -11,8 +11,9 @@ from pdctl.bench.drivers.endpoint import endpoint_of
 from pdctl.bench.point import Target
 from pdctl.bench.reach import deployed_target, layout_of
 from pdctl.cli.bench.run_typed import Typed, Wanted
-from pdctl.control.opened import read_deployment
 from pdctl.errors import UsageError
+from pdctl.inventory.load import load
+from pdctl.inventory.place import place
 from pdctl.model.deployment import Deployment, Slo
 from pdctl.model.load import Api, PromptKind
 
@@ -41,7 +42,7 @@ def named_target(typed: Typed, wanted: Wanted, inventory: Path) -> Named:
         )
         named = Named(base)
     else:
-        _, deployment = read_deployment(inventory)
+        deployment = place(load(inventory))
         named = Named(deployed_target(deployment), layout_of(deployment), deployment.slo, deployment)
     target = replace(named.target, **words, api_key=_key(typed.api_key_env))
     if typed.name is not None:
