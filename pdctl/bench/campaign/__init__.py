@@ -1,0 +1,1 @@
+"""Deployments one after another on the same nodes: up, proved, measured, down."""
