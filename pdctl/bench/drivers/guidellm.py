@@ -15,11 +15,10 @@ from pdctl.bench.drivers.guidellm_scenario import (
     TRACE,
     guidellm_scenario,
     plays_exactly,
-    without_last,
 )
 from pdctl.bench.drivers.means import Means
 from pdctl.bench.drivers.tool import Job, refuse_duration, run_tool, took_s
-from pdctl.bench.drivers.trace import trace, with_sentinel
+from pdctl.bench.drivers.trace import trace
 from pdctl.bench.point import Point, Target
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
@@ -41,8 +40,6 @@ class GuideLlm:
         """Raises BenchError where the tool cannot run, cannot play the workload, or says nothing of a request."""
         refuse_duration(point, TOOL)
         played = trace(point)
-        if without_last(point):
-            played = with_sentinel(played, point.workload.asked[-1].at_s if point.workload.asked else 0.0)
         program, tokenizer = self.means.program or ("guidellm",), self.means.tokenizer
         scenario = guidellm_scenario(point, target, played, tokenizer=tokenizer)
         shown = guidellm_scenario(point, replace(target, api_key=None), played, tokenizer=tokenizer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdctl.bench.drivers.shape import Arrival, shape
+from pdctl.bench.drivers.shape import Arrival, arrivals
 from pdctl.bench.drivers.tool import OUT
 from pdctl.bench.drivers.trace import Trace, tool_seed
 from pdctl.bench.point import Point, Target
@@ -20,8 +20,8 @@ SCENARIO = "scenario.json"
 
 
 def guidellm_scenario(point: Point, target: Target, played: Trace, *, tokenizer: str = "") -> dict[str, Any]:
-    """`played` lies beside it. Raises BenchError for arrivals other than constant and Poisson together with a
-    concurrency limit: GuideLLM replays a trace only without one."""
+    """`played` lies beside it: it gives the lengths and the order. Raises BenchError for arrivals other than at once,
+    constant and Poisson: GuideLLM can replay moments, but of a replay 0.8.1 lost the last request (measured)."""
     backend: dict[str, Any] = {
         "kind": "openai_http",
         "target": target.url.rstrip("/"),
@@ -41,9 +41,8 @@ def guidellm_scenario(point: Point, target: Target, played: Trace, *, tokenizer:
         "data": [{"kind": "mooncake", "hash_id_block_size": played.block, "source": source}],
         "seed": {"kind": "static", "value": tool_seed(point)},
         "outputs": [{"kind": "json", "path": f"{OUT}/{RESULT}"}],
+        "constraints": [{"kind": "max_requests", "count": len(point.workload.asked)}],
     }
-    if spec["profile"]["kind"] != "replay":
-        spec["constraints"] = [{"kind": "max_requests", "count": len(point.workload.asked)}]
     return {"spec": spec}
 
 
@@ -52,17 +51,11 @@ def plays_exactly(point: Point) -> bool:
     return "rate" not in _profile(point)
 
 
-def without_last(point: Point) -> bool:
-    """Whether the last request of the trace is not sent: GuideLLM 0.8.1 leaves it out when it replays one."""
-    return _profile(point)["kind"] == "replay"
-
-
 def _profile(point: Point) -> dict[str, Any]:
     limit = point.workload.concurrency
-    if limit is None:
-        return {"kind": "replay", "schedule_turn": "timestamp"}
     if point.workload.span_s <= 0.0:
-        return {"kind": "concurrent", "streams": [limit]}
-    told = shape(point.workload, f"{TOOL}, which replays no moments under a concurrency limit,")
+        return {"kind": "concurrent", "streams": [limit or len(point.workload.asked)]}
+    told = arrivals(point.workload, TOOL)
     kind = "constant" if told.arrival is Arrival.CONSTANT else "poisson"
-    return {"kind": kind, "rate": [told.rate_per_s], "max_concurrency": limit}
+    rate: dict[str, Any] = {"kind": kind, "rate": [told.rate_per_s]}
+    return rate if limit is None else {**rate, "max_concurrency": limit}

@@ -23,48 +23,49 @@ class Arrival(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Arrivals:
+    """`rate_per_s` is None where all are offered at once."""
+
+    arrival: Arrival
+    rate_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
-    """Requests that are all alike. `rate_per_s` is None where all are offered at once."""
+    """Requests that are all alike."""
 
     requests: int
     isl: int
     osl: int
     prefix_len: int
-    arrival: Arrival
-    rate_per_s: float | None
-    concurrency: int | None
 
 
 def shape(workload: Workload, tool: str) -> Shape:
-    """Raises BenchError, with the reason, for a workload that `tool` cannot be told in these words.
-
-    A process is told by the coefficient of variation of its gaps: 0 constant, 1 Poisson, within what a hundred samples
-    leave of it.
-    """
+    """Raises BenchError, with the reason, for requests that `tool` cannot be told by one of them and their number."""
     asked = workload.asked
     if not asked:
         raise _cannot(tool, "there is no request in it")
     if len({(item.isl, item.osl) for item in asked}) > 1:
         raise _cannot(tool, "its requests differ in length")
-    prefixes = {(item.prefix_id, item.prefix_len) for item in asked if item.prefix_len}
-    if len(prefixes) > 1 or (prefixes and any(not item.prefix_len for item in asked)):
+    prefixes = {(item.prefix_id, item.prefix_len) for item in asked}
+    if len(prefixes) > 1:
         raise _cannot(tool, "its requests have different prefixes")
-    gaps_s = [later.at_s - earlier.at_s for earlier, later in itertools.pairwise(asked)]
-    first, span_s = asked[0], workload.span_s
-    arrival = _arrival(gaps_s, span_s)
-    if arrival is None:
-        raise _cannot(tool, "its arrivals are neither constant nor Poisson")
-    rate_per_s = None if arrival is Arrival.AT_ONCE else len(gaps_s) / span_s
-    return Shape(len(asked), first.isl, first.osl, first.prefix_len, arrival, rate_per_s, workload.concurrency)
+    return Shape(len(asked), asked[0].isl, asked[0].osl, asked[0].prefix_len)
 
 
-def _arrival(gaps_s: list[float], span_s: float) -> Arrival | None:
-    if span_s <= 0.0:
-        return Arrival.AT_ONCE
-    variation = statistics.pstdev(gaps_s) / statistics.fmean(gaps_s)
+def arrivals(workload: Workload, tool: str) -> Arrivals:
+    """Raises BenchError for moments that are neither constant nor Poisson. They are told by the coefficient of
+    variation of their gaps: 0 or 1, within what a hundred samples leave of it."""
+    gaps_s = [later.at_s - earlier.at_s for earlier, later in itertools.pairwise(workload.asked)]
+    if workload.span_s <= 0.0:
+        return Arrivals(Arrival.AT_ONCE, None)
+    rate_per_s = len(gaps_s) / workload.span_s
+    variation = statistics.pstdev(gaps_s) * rate_per_s
     if variation < _CONSTANT_BELOW:
-        return Arrival.CONSTANT
-    return Arrival.POISSON if _POISSON_AT_LEAST <= variation <= _POISSON_AT_MOST else None
+        return Arrivals(Arrival.CONSTANT, rate_per_s)
+    if _POISSON_AT_LEAST <= variation <= _POISSON_AT_MOST:
+        return Arrivals(Arrival.POISSON, rate_per_s)
+    raise _cannot(tool, "its arrivals are neither constant nor Poisson")
 
 
 def _cannot(tool: str, why: str) -> BenchError:

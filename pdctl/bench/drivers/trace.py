@@ -51,12 +51,6 @@ def trace(point: Point) -> Trace:
     return Trace("".join(lines).encode(), block, len(lines))
 
 
-def with_sentinel(played: Trace, last_s: float) -> Trace:
-    """With one more request of one token at its end, for a tool that leaves out the last (GuideLLM 0.8.1)."""
-    line = {"timestamp": last_s + 0.001, "input_length": 1, "output_length": 1, "hash_ids": [0]}
-    return Trace(played.lines + json.dumps(line).encode() + b"\n", played.block, played.requests + 1)
-
-
 def tool_seed(point: Point) -> int:
     """A seed of 31 bits that no other point has (nor the rest of this one, where it goes on), so that no prompt is in a
     server's prefix cache by accident."""

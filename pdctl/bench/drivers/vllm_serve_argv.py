@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from pdctl.bench.drivers.shape import Arrival, Shape, shape
+from pdctl.bench.drivers.shape import Arrival, Arrivals, Shape, arrivals, shape
 from pdctl.bench.drivers.tool import OUT
 from pdctl.bench.drivers.trace import Trace, tool_seed
 from pdctl.bench.point import Point, Target
@@ -55,7 +55,7 @@ def vllm_serve_argv(
     argv += ["--model", target.model]
     if tokenizer:
         argv += ["--tokenizer", tokenizer]
-    argv += _of_trace(played) if played else _of_shape(shape(point.workload, TOOL))
+    argv += _of_trace(played) if played else _of_shape(shape(point.workload, TOOL), arrivals(point.workload, TOOL))
     if point.workload.concurrency is not None:
         argv += ["--max-concurrency", str(point.workload.concurrency)]
     argv += ["--seed", str(tool_seed(point)), "--ignore-eos", "--temperature", "0"]
@@ -78,12 +78,12 @@ def _of_trace(played: Trace) -> list[str]:
     ]
 
 
-def _of_shape(told: Shape) -> list[str]:
+def _of_shape(told: Shape, when: Arrivals) -> list[str]:
     argv = ["--dataset-name", Dialect.RANDOM.value, "--random-input-len", str(told.isl - told.prefix_len)]
     argv += ["--random-output-len", str(told.osl), "--num-prompts", str(told.requests)]
     if told.prefix_len:
         argv += ["--random-prefix-len", str(told.prefix_len)]
-    if told.rate_per_s is None:
+    if when.rate_per_s is None:
         return [*argv, "--request-rate", "inf"]
-    burstiness = _NEARLY_CONSTANT if told.arrival is Arrival.CONSTANT else 1
-    return [*argv, "--request-rate", f"{told.rate_per_s:.6g}", "--burstiness", str(burstiness)]
+    burstiness = _NEARLY_CONSTANT if when.arrival is Arrival.CONSTANT else 1
+    return [*argv, "--request-rate", f"{when.rate_per_s:.6g}", "--burstiness", str(burstiness)]
