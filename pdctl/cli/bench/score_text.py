@@ -20,9 +20,9 @@ def lines(scored: Sequence[ScoredPoint], goods: Sequence[Goodputs], target: floa
     """A table of points, then goodput, then how the moves went."""
     table = Table(box=None, pad_edge=False)
     for head in ("point", "offered", "met", "attainment", "of served"):
-        table.add_column(head, justify="left" if head == "point" else "right", no_wrap=True)
+        table.add_column(head, justify="left" if head == "point" else "right", no_wrap=head != "point", overflow="fold")
     for miss in _MISSES:
-        table.add_column(miss.value, justify="right")
+        table.add_column(miss.value, justify="right", no_wrap=True)
     for each in scored:
         score = each.score
         table.add_row(
