@@ -53,7 +53,9 @@ def parse_segments(text: str) -> tuple[Segment, ...]:
 def segment_load(
     segments: Sequence[Segment], rate_per_s: float = 1.0, *, seed: int = 0, concurrency: int | None = None
 ) -> Workload:
-    """What `segments` offer at `rate_per_s` times each one's `mult`."""
+    """What `segments` offer at `rate_per_s` times each one's `mult`. Raises UsageError for a rate that is none."""
+    if not 0 < rate_per_s < math.inf:
+        raise UsageError(f"segments at {rate_per_s:g} requests a second", hint="a rate is above 0 and finite")
     dice = random.Random(seed)
     return Workload(tuple(_draw(segments, rate_per_s, dice)), concurrency)
 

@@ -6,12 +6,14 @@ MI355X with phases of 1,200 s and the seeds 7 and 11, judged by TTFT 15 s and a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pdctl.errors import UsageError
 from pdctl.model.deployment import Slo
-from pdctl.perf.segments import Segment, segment_load
+from pdctl.perf.segments import Segment, parse_segments, segment_load
 from pdctl.perf.workload import Workload
 
 ENGINES = 6
@@ -40,6 +42,20 @@ class Station:
     end_s: float
     prefill: int
     decode: int
+
+
+def segments_of(text: str) -> tuple[Segment, ...]:
+    """`walk`, `walk:300` (with phases of 300 s), or segments written out. Raises UsageError."""
+    name, colon, phase_s = text.strip().partition(":")
+    if name != "walk":
+        return parse_segments(text)
+    try:
+        seconds = float(phase_s) if colon else PHASE_S
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{text.strip()}: no length of a phase", hint="walk:300 has phases of 300 s")
+    return walk_segments(seconds)
 
 
 def walk_segments(phase_s: float = PHASE_S) -> tuple[Segment, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pdctl.errors import UsageError
 from pdctl.perf.segments import Segment, parse_segments, segment_load, stretched
+from pdctl.perf.walk import segments_of, walk_segments
 
 SPEC = "300:8000-16000:30-60:4.4, 240:300-800:2000-8000:0.4"
 
@@ -51,6 +54,20 @@ def test_what_is_no_segment_is_refused_with_the_form(spec: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_segments(spec)
     assert "dur:isl_lo-isl_hi:osl_lo-osl_hi:mult" in caught.value.hint
+
+
+def test_a_rate_that_would_never_end_is_refused() -> None:
+    for rate in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(UsageError):
+            segment_load(parse_segments(SPEC), rate)
+
+
+def test_the_walk_has_a_name() -> None:
+    assert segments_of("walk") == walk_segments() and segments_of("walk:60") == walk_segments(60.0)
+    assert segments_of(SPEC) == parse_segments(SPEC)
+    for wrong in ("walk:", "walk:x", "walk:0", "walks"):
+        with pytest.raises(UsageError):
+            segments_of(wrong)
 
 
 def test_every_mistake_is_named_at_once() -> None:

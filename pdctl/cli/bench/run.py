@@ -19,7 +19,11 @@ _TEXT_OPTIONS = (
     ("--price", "USD", "What they cost an hour together, for tokens per dollar."),
     ("--api-key-env", "VAR", "The environment variable that holds the server's key."),
     ("--trace", "FILE", 'Requests from a JSONL file: {"at", "input_len", "output_len"[, "prefix_id", "prefix_len"]}.'),
-    ("--segments", "TEXT", "Phases `seconds:isl_lo-isl_hi:osl_lo-osl_hi:mult,…` of --rate times mult."),
+    (
+        "--segments",
+        "TEXT",
+        "Phases `seconds:isl_lo-isl_hi:osl_lo-osl_hi:mult,…` of --rate times mult; or walk[:SECONDS].",
+    ),
     ("--concurrency", "N,N", "So many in flight: a closed loop, or with --rate a limit (what waits is sent in order)."),
     ("--rate", "R|LO-HI:STEP,…", "Requests a second, open loop; a multiple of a --trace's own rate; `inf`: none."),
     ("--arrivals", "KIND", "poisson, constant or bursty, with --rate.  [default: poisson]"),

@@ -17,8 +17,9 @@ from pdctl.model.deployment import Slo
 from pdctl.perf.arrivals import CONSTANT, POISSON
 from pdctl.perf.load import Load
 from pdctl.perf.scenarios import NAMES, Scenario, scenario
-from pdctl.perf.segments import parse_segments, segment_load
+from pdctl.perf.segments import segment_load
 from pdctl.perf.trace_file import parse_trace
+from pdctl.perf.walk import segments_of
 from pdctl.perf.workload import Workload
 
 LEAST_REQUESTS = 100
@@ -74,11 +75,13 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One load of one scenario; `workload` makes it for a seed."""
+    """One load of one scenario; `workload` makes it for a seed. `timed`: --duration ends it, rather than its arrivals,
+    which were made for that time."""
 
     scenario: str
     load: str
     workload: Callable[[int], Workload]
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,15 @@ class Wanted:
     def points(self, deployment: str) -> tuple[Point, ...]:
         """Every load under the first seed, then under the next: a run that is stopped has whole curves."""
         return tuple(
-            Point(deployment, offer.scenario, offer.load, seed, offer.workload(seed), self.deadline_s, self.duration_s)
+            Point(
+                deployment,
+                offer.scenario,
+                offer.load,
+                seed,
+                offer.workload(seed),
+                self.deadline_s,
+                self.duration_s if offer.timed else None,
+            )
             for seed in self.seeds
             for offer in self.offers
         )
@@ -193,12 +204,18 @@ def _offers(typed: Typed, wrong: Mistakes, duration_s: float | None) -> tuple[tu
         loads = list(shaping.loads(each))
         if not loads and typed.concurrency is None and typed.rate is None:
             wrong.add(f"--scenario {each.name} has no loads of its own", "say --concurrency, --rate, or both")
-        made += [_of_shape(each, load) for load in loads]
+        made += [_of_shape(each, load, requests) for load in loads]
     return tuple(made), scenarios
 
 
-def _of_shape(shape: Scenario, load: Load) -> Offer:
-    return Offer(shape.name, load.name, lambda seed: load.workload(shape.isl, shape.osl, seed=seed))
+def _of_shape(shape: Scenario, load: Load, requests: int | None) -> Offer:
+    open_loop = load.rate_per_s is not None and load.concurrency is None
+    return Offer(
+        shape.name,
+        load.name,
+        lambda seed: load.workload(shape.isl, shape.osl, seed=seed),
+        timed=not open_loop or requests is not None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +269,7 @@ def _of_file(typed: Typed, wrong: Mistakes, limit: int | None, rate: float | Non
         played = parse_trace(text, typed.trace, rate=rate or 1.0, concurrency=limit)
         return (Offer(Path(typed.trace).stem, load or "trace", lambda seed: played),)
     if typed.segments:
-        segments = wrong.read("--segments", typed.segments, parse_segments)
+        segments = wrong.read("--segments", typed.segments, segments_of)
         if segments is None:
             return ()
         found = segments
