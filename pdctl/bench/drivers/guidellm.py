@@ -23,7 +23,7 @@ from pdctl.bench.point import Point, Target
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
 
-_INSTALL = "`pip install guidellm` in an environment of its own, and its `bin` on PATH"
+_INSTALL = "`pip install guidellm` in an environment of its own, and `--driver-program` with the path of its program"
 _STARTING_S = 300.0
 
 

@@ -24,7 +24,7 @@ from pdctl.bench.point import Point, Target
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
 
-_INSTALL = "`pip install vllm` there, or name the program (`--vllm /opt/vllm/bin/vllm`)"
+_INSTALL = "`pip install vllm` there, or say where it is: `--driver-program /opt/vllm/bin/vllm`"
 _STARTING_S = 600.0  # importing vLLM and loading a tokenizer, cold
 _UNKNOWN_DATA_SET = re.compile(r"invalid choice: '?timed_trace|unrecognized arguments:.*--timed-trace")
 
