@@ -9,6 +9,7 @@ from typing import Any
 
 from pdctl.bench.reports.entry import Entry, Report
 from pdctl.bench.reports.request import Request, Verdict
+from pdctl.bench.reports.seed_table import seed_document
 from pdctl.bench.runs.figure_files import flat
 from pdctl.model.events import plain
 
@@ -24,6 +25,7 @@ def as_document(report: Report) -> dict[str, Any]:
         },
         "runs": {where: plain(meta) for where, meta in report.meta.items()},
         "points": [_document(report, entry) for entry in report.entries],
+        "seeds": seed_document(report),
         "unmeasured": list(report.unmeasured),
     }
 

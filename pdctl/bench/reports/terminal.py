@@ -10,6 +10,7 @@ from rich.text import Text
 from pdctl.bench.figures.figures import Criterion
 from pdctl.bench.reports.entry import Load, Report
 from pdctl.bench.reports.plot import Axis, Room, Series, chart
+from pdctl.bench.reports.seed_table import seed_lines
 from pdctl.bench.reports.strip import strip, strip_legend
 from pdctl.bench.reports.summary import Summary, best_rate, summaries, warnings
 from pdctl.bench.reports.words import amount, ratio, seconds, share
@@ -20,6 +21,7 @@ class Part(StrEnum):
     """What a report shows of every scenario."""
 
     TABLE = "table"
+    SEEDS = "seeds"
     ATTAINMENT = "attainment"
     LATENCY = "latency"
     PARETO = "pareto"
@@ -73,6 +75,10 @@ def _table(report: Report, points: Sequence[Summary], room: Room, load: str | No
     yield from _goodputs(report, points)
     for warning in warnings(points):
         yield Text(f"? {printable(warning)}", style="yellow")
+
+
+def _seeds(report: Report, points: Sequence[Summary], room: Room, load: str | None) -> Iterator[Text]:
+    return seed_lines(report, points[0].scenario, room.columns)
 
 
 def _goodputs(report: Report, points: Sequence[Summary]) -> Iterator[Text]:
@@ -160,6 +166,7 @@ def _strips(report: Report, points: Sequence[Summary], room: Room, load: str | N
 
 _PARTS: dict[Part, Callable[[Report, Sequence[Summary], Room, str | None], Sequence[Text] | Iterator[Text]]] = {
     Part.TABLE: _table,
+    Part.SEEDS: _seeds,
     Part.ATTAINMENT: _attainment,
     Part.LATENCY: _latency,
     Part.PARETO: _pareto,
