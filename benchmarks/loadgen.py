@@ -1,6 +1,6 @@
 """What the load client of `pdctl bench` can take and what it adds, beside aiohttp as `vllm bench serve` uses it.
 
-    python benchmarks/loadgen.py [--streams 64] [--events 4000] [--rate 10000] [--clients builtin,aiohttp,httpx]
+    python benchmarks/loadgen.py [--streams 64] [--events 4000] [--rates 10000,30000] [--clients builtin,aiohttp,httpx]
 
 A server on one core sends SSE events as vLLM words them; each client is a process on another core. First as fast as
 they are taken: events per second, and per second of the client's CPU. Then at a pace, each event by itself: how long
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from loadgen_guidellm import events_per_cpu_s
 
 from pdctl.bench.figures.spread import quantile
 
@@ -35,27 +37,27 @@ AIM_ADDED_S = 0.005
 class Options:
     streams: int
     events: int
-    rate: int
+    rates: tuple[int, ...]
     seconds: float
     clients: tuple[str, ...]
+    guidellm: str
     cores: tuple[int, int]
 
 
 def main() -> int:
     """Prints a line per client and kind of load, with the aims."""
     options = parse()
-    print(
-        f"server on core {options.cores[0]}, clients on core {options.cores[1]}; load average {psutil.getloadavg()[0]:.1f}"
-    )
+    server_core, client_core = options.cores
+    print(f"server on core {server_core}, clients on core {client_core}; load average {psutil.getloadavg()[0]:.1f}")
     with server(options.cores[0]) as url:
         rates = {name: as_fast_as_taken(name, url, options) for name in options.clients}
-        for name, rate in rates.items():
-            others = ", ".join(f"{rate / other:.1f}x {who}" for who, other in rates.items() if who != name)
-            print(f"{name}: {others}")
-        for kind in ("even", "step"):
-            for name in options.clients:
-                at_a_pace(name, url, kind, options)
-    print(guidellm())
+        rates |= guidellm(url, options)
+        for name, rate in list(rates.items())[1:]:
+            print(f"{options.clients[0]} reads {rates[options.clients[0]] / rate:.1f} times what {name} reads")
+        for rate in options.rates:
+            for kind in ("even", "step"):
+                for name in options.clients:
+                    at_a_pace(name, url, kind, rate, options)
     print(f"repeat: python {' '.join(sys.argv)}")
     return 0
 
@@ -64,13 +66,21 @@ def parse() -> Options:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--events", type=int, default=4000, help="of each stream, as fast as they are taken")
-    parser.add_argument("--rate", type=int, default=10_000, help="events a second of all streams, at a pace")
+    parser.add_argument("--rates", default="10000,30000", help="events a second of all streams, at a pace")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long at that pace")
     parser.add_argument("--clients", default="builtin,aiohttp,httpx")
+    parser.add_argument("--guidellm", default="guidellm", help="its command")
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    pair = (cores[0], cores[-1])
-    return Options(given.streams, given.events, given.rate, given.seconds, tuple(given.clients.split(",")), pair)
+    return Options(
+        streams=given.streams,
+        events=given.events,
+        rates=tuple(map(int, given.rates.split(","))),
+        seconds=given.seconds,
+        clients=tuple(given.clients.split(",")),
+        guidellm=given.guidellm,
+        cores=(cores[0], cores[-1]),
+    )
 
 
 @contextmanager
@@ -102,8 +112,8 @@ def as_fast_as_taken(name: str, url: str, options: Options) -> float:
     return float(per_cpu)
 
 
-def at_a_pace(name: str, url: str, kind: str, options: Options) -> None:
-    interval_s = options.streams / options.rate
+def at_a_pace(name: str, url: str, kind: str, rate: int, options: Options) -> None:
+    interval_s = options.streams / rate
     events = round(options.seconds / interval_s)
     urllib.request.urlopen(f"{url}/stamps").read()
     got = run(name, url, f"{kind}:{interval_s}", options.streams, events, options.cores[1])
@@ -122,8 +132,15 @@ def at_a_pace(name: str, url: str, kind: str, options: Options) -> None:
     )
 
 
-def guidellm() -> str:
-    return "guidellm: not installed here"
+def guidellm(url: str, options: Options) -> dict[str, float]:
+    """Events per second of CPU, where it is installed."""
+    command = shutil.which(options.guidellm)
+    if command is None:
+        print("guidellm: not installed here (--guidellm PATH)")
+        return {}
+    version, rate = events_per_cpu_s(command, url, options.streams, options.events, options.cores[1])
+    print(f"guidellm {version}, one worker, as fast as taken: {rate:,.0f} events per second of CPU", flush=True)
+    return {"guidellm": rate}
 
 
 if __name__ == "__main__":
