@@ -38,8 +38,10 @@ def mixed_rows(error: str = "boom") -> list[Row]:
     ]
 
 
-def run_directory(path: Path, measured: dict[tuple[str, str, int], list[Row]], *, gpus: int | None = 8) -> Path:
-    """A run with the given rows by deployment, load and seed; all of scenario `mori`. Rows lie as given."""
+def run_directory(
+    path: Path, measured: dict[tuple[str, str, int], list[Row]], *, gpus: int | None = 8, **said: Any
+) -> Path:
+    """A run with the given rows by deployment, load and seed; all of scenario `mori`. `said`: of its meta."""
     points = {
         (deployment, load, seed): Point(deployment, "mori", load, seed, poisson(len(rows), 2.0, 8, 3, seed=seed))
         for (deployment, load, seed), rows in measured.items()
@@ -48,7 +50,7 @@ def run_directory(path: Path, measured: dict[tuple[str, str, int], list[Row]], *
         name: TargetNote("http://r1", "some/model", "completions", "tokens", 1000, gpus) for name, _, _ in points
     }
     definition = define("builtin", targets, list(points.values()), slo=SLO)
-    with open_run(path, meta_of(definition, run="abc", started="2026-01-02T03:04:05Z")) as run:
+    with open_run(path, meta_of(definition, run="abc", started="2026-01-02T03:04:05Z", **said)) as run:
         for key, point in points.items():
             files = run.point(point.id)
             files.begin(note_point(point))

@@ -12,7 +12,7 @@ from pdctl.bench.figures.figures import Figures
 from pdctl.bench.figures.improvement import Comparison, Improvement, LoadKey, Seeds, compare, geometric_mean
 from pdctl.bench.figures.metric import METRICS, MOREH, Metric
 from pdctl.bench.reports.entry import Load, Report
-from pdctl.bench.reports.words import amount, ratio, seconds
+from pdctl.bench.reports.words import amount, ratio, seconds, share
 from pdctl.model.events import plain
 from pdctl.ssh.text import printable
 
@@ -62,6 +62,8 @@ def said(metric: Metric, value: float | None) -> str:
     """A value of the metric with its unit in few characters."""
     if value is None:
         return "-"
+    if metric.name == "attainment":
+        return share(value)
     if metric.unit in ("s", "ms"):
         return seconds(value / (1e3 if metric.unit == "ms" else 1.0))
     return amount(value)
@@ -110,22 +112,21 @@ def improvement_lines(report: Report, metrics: Sequence[str] = MOREH) -> list[Te
         lines.append(Text(f"{metric.title} ({better} is better)", style="bold"))
         rows, means = improvement_cells(table)
         doubtful = doubtful or any(cell.endswith("x?") for row in rows for cell in row)
-        lines += _aligned([*rows, *means], means=len(means))
+        lines += aligned([*rows, *means], means=len(means))
         lines.append(Text())
     if doubtful:
         lines.append(Text("? within the noise of the seeds (95 %)", style="dim"))
     return lines
 
 
-def _aligned(rows: Sequence[Sequence[str]], *, means: int) -> list[Text]:
+def aligned(rows: Sequence[Sequence[str]], *, means: int = 0, left: Sequence[int] = (0, 1)) -> list[Text]:
+    """Cells in columns, those of `left` to the left; the first row is heads, the last `means` stand out."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = []
     for number, row in enumerate(cells):
-        words = [
-            f"{cell:<{width}}" if at < 2 else f"{cell:>{width}}"
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        sized = enumerate(zip(row, widths, strict=True))
+        words = [f"{cell:<{width}}" if at in left else f"{cell:>{width}}" for at, (cell, width) in sized]
         style = "dim" if number == 0 else "bold" if number >= len(cells) - means else ""
         lines.append(Text("  ".join(words).rstrip(), style=style))
     return lines
