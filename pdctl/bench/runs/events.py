@@ -23,7 +23,8 @@ class BenchStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class PointStarted(Event):
-    """`number` counts from 1 over all points. `left`: requests still to be sent, of `requests`."""
+    """`number` counts from 1 over all points. `left`: requests still to be sent, of `requests`. `duration_s`: how long
+    it is sent at most; `requests` is then more than will be."""
 
     event: ClassVar[str] = "point_started"
     point: str
@@ -32,6 +33,7 @@ class PointStarted(Event):
     requests: int
     left: int
     stretch: int = 0
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Progress(Event):
     elapsed_s: float
     eta_s: float | None
     run_eta_s: float | None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Player:
         stretches.append(Stretch(utc(self.clock.time(), _STAMP), offset_s))
         files.set_stretches(stretches)
         asked, left = len(point.workload.asked), len(rest.workload.asked)
-        self.emit(PointStarted(point.id, *self._place(point), asked, left, len(stretches) - 1))
+        self.emit(PointStarted(point.id, *self._place(point), asked, left, len(stretches) - 1, rest.duration_s))
         ran = await self._stretch(point, rest, files, stored, len(stretches) - 1, offset_s, later)
         if ran is not None:
             self._ended(point, files, ran, offset_s, len(stretches))
@@ -149,7 +149,7 @@ class Player:
             paces = [(each, self._paces.get(each.scenario)) for each in later]
             so_far = (count.ended, len(point.workload.asked), count.ok, count.failed)
             times = (offset_s + elapsed_s, this_s, run_eta_s(this_s, paces))
-            self.emit(Progress(point.id, *self._place(point), *so_far, *times))
+            self.emit(Progress(point.id, *self._place(point), *so_far, *times, point.duration_s))
 
         runner = StretchRunner(self.driver, self.clock, self.stop, self.manner.progress_s)
         began_s = self.clock.monotonic()

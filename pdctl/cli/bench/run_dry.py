@@ -31,8 +31,9 @@ def say_dry(options: Globals, definition: Definition, points: Sequence[Point], d
         takes = "as long as the server takes" if least_of is None else f"at least {duration(least_of)}"
         if point.duration_s is not None:
             takes = f"{duration(point.duration_s)} and what is in flight then"
-        click.echo(f"{point.id:{width}}  {asked:6} requests  {takes}")
-    requests = sum(len(point.workload.asked) for point in points)
+        sent = "as many as fit" if point.duration_s is not None else f"{asked:6} requests"
+        click.echo(f"{point.id:{width}}  {sent}  {takes}")
+    requests = sum(len(point.workload.asked) for point in points if point.duration_s is None)
     click.echo(f"{len(points)} points, {requests} requests; arrivals alone take {duration(known_s)}")
     slo = definition.slo
     targets = (

@@ -41,12 +41,11 @@ def lines(event: Event) -> tuple[str, ...]:
         case BenchStarted():
             earlier = f", {event.done} measured before" if event.done else ""
             return (
-                f"{event.points} points, {event.requests} requests, driver {event.driver}{earlier}",
+                f"{event.points} point{'s' * (event.points != 1)}, driver {event.driver}{earlier}",
                 f"results go to {event.directory}",
             )
         case PointStarted():
-            rest = f", {event.left} of them left" if event.left < event.requests else ""
-            return (f"{_at(event)} {event.requests} requests{rest}",)
+            return (f"{_at(event)} {_asked(event)}",)
         case Progress():
             return (progress(event),)
         case PointDone():
@@ -67,7 +66,8 @@ def progress(event: Progress) -> str:
     failed = f", {event.failed} FAILED" if event.failed else ""
     point = f", point {duration(event.eta_s)} left" if event.eta_s is not None else ""
     run = f", run {duration(event.run_eta_s)} left" if event.run_eta_s is not None else ""
-    return f"{_at(event)} {event.ended}/{event.requests}{failed}, {duration(event.elapsed_s)}{point}{run}"
+    of = f"/{event.requests}" if event.duration_s is None else " ended"
+    return f"{_at(event)} {event.ended}{of}{failed}, {duration(event.elapsed_s)}{point}{run}"
 
 
 def closing(done: Sequence[PointDone], ended: BenchEnded) -> tuple[str, ...]:
@@ -115,6 +115,13 @@ def _row(event: PointDone) -> tuple[str, ...]:
         _both(figures.e2el),
         share(goodput.attainment) if goodput is not None else UNKNOWN,
     )
+
+
+def _asked(event: PointStarted) -> str:
+    again = event.left < event.requests
+    if event.duration_s is not None:
+        return f"{'another ' if again else ''}{duration(event.duration_s)}"
+    return f"{event.requests} requests" + (f", {event.left} of them left" if again else "")
 
 
 def _short(figures: Figures) -> str:

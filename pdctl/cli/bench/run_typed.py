@@ -25,8 +25,8 @@ from pdctl.perf.workload import Workload
 LEAST_REQUESTS = 100
 BURSTY = 0.5
 DEADLINE_S = 1800.0
-_FASTEST_PER_S = 20.0
-"""Of one client in a closed loop that lasts for a time: so many requests are prepared for it, and the rest not sent."""
+_FASTEST_PER_S, _MOST = 100.0, 200_000
+"""A closed loop that lasts for a time has so many requests ready for each client a second, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,8 @@ class _Shaping:
     def _sized(self, load: Load) -> Load:
         requests = self.requests or load.requests
         if self.duration_s is not None and self.requests is None:
-            per_s = load.rate_per_s or _FASTEST_PER_S * (load.concurrency or 1)
-            requests = max(1, math.ceil(self.duration_s * per_s))
+            ready = min(_MOST, self.duration_s * _FASTEST_PER_S * (load.concurrency or 1))
+            requests = max(1, math.ceil(self.duration_s * load.rate_per_s if load.rate_per_s else ready))
         return Load(requests, load.concurrency, load.rate_per_s, self.burstiness or load.burstiness)
 
 

@@ -16,6 +16,7 @@ from pdctl.model.events import Event
 
 PROGRESS_EVERY_S = 10.0
 """Where every text is a new line, progress is told that often."""
+_COLUMNS = 80  # of a terminal that does not say
 _NO_CURSOR = frozenset({"", "dumb", "unknown"})
 
 
@@ -76,6 +77,6 @@ class BenchText:
 
 def _columns(stream: TextIO) -> int:
     try:
-        return os.get_terminal_size(stream.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
     except OSError:
-        return 80
+        return _COLUMNS
