@@ -8,6 +8,7 @@ from pdctl.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "compare": "deployments one after another on the same nodes, and how much better each is than the first",
+    "diff": "what changed from one run to a later one, and whether the seeds support it",
     "match": "rate matching: how many prefill GPUs a decode instance needs, from phases measured apart",
     "candidates": "write layouts as inventories on the same nodes: 2p-tp1-1d-tp2, agg-tp4",
     "run": "send a load and measure it: TTFT, ITL, throughput, goodput; goes on where it was stopped",
