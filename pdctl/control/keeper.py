@@ -1,4 +1,5 @@
-"""`watch --apply` and `watch --heal`: one loop that follows the inventory file and looks after the engines, in turns.
+"""`watch --apply`, `--heal` and `--auto`: one loop that follows the inventory file, looks after the engines and keeps
+the ratio of the pools, in turns.
 
 One change at a time: nothing is healed while a new inventory is applied. An interrupt ends a run at its safe point, and
 then the loop.
@@ -18,6 +19,7 @@ from pdctl.control.follow import Follower, OpenCluster, SettledFile
 from pdctl.control.heal import EVERYBODY, HangBook, Healer
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
+from pdctl.control.rebalance import Rebalance
 from pdctl.control.watch import watching
 from pdctl.errors import InventoryError
 from pdctl.model.events import Event
@@ -28,13 +30,14 @@ from pdctl.telemetry.alerts import Change
 POLL_S: Final = 1.0
 HEAL_EVERY_S: Final = 10.0
 SCRAPE_S: Final = 2.0
+LEAST_S: Final = 0.5
 """How often engines are asked whether they take steps: hanging is told in minutes."""
 
 
 @dataclass(slots=True)
 class Keeper:
-    """`follower` None: the file is not followed; `healer` None: nothing is healed. `watches_hangs`: engines' figures
-    are read too, which tells those that hang."""
+    """`follower` None: the file is not followed; `healer` None: nothing is healed; `rebalance` None: the ratio stays.
+    `watches_hangs`: engines' figures are read too, which tells those that hang."""
 
     session: Session
     clock: Clock
@@ -42,6 +45,7 @@ class Keeper:
     open_cluster: OpenCluster
     follower: Follower | None = None
     healer: Healer | None = None
+    rebalance: Rebalance | None = None
     watches_hangs: bool = True
     _patient: Patient | None = None
     _healed_s: float = field(default=float("-inf"))
@@ -49,19 +53,30 @@ class Keeper:
     async def run(self) -> None:
         """Until the operator interrupts it."""
         asked = self.session.interrupt.asked
-        began = KeepingBegan(str(self.file.path), self.follower is not None, self.healer is not None)
+        auto = self.rebalance.mode.value if self.rebalance is not None else ""
+        began = KeepingBegan(str(self.file.path), self.follower is not None, self.healer is not None, auto)
         self.session.sink(began)
         try:
             while not asked.is_set():
-                if self.follower is not None:
+                busy = self.rebalance is not None and self.rebalance.busy
+                if self.follower is not None and not busy:
                     await self.follower.look()
-                if self.healer is not None and not asked.is_set():
+                if self.healer is not None and not busy and not asked.is_set():
                     await self._heal(self.healer)
+                if self.rebalance is not None and not asked.is_set():
+                    await self._rebalance(self.rebalance)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_S):
                         await asked.wait()
         finally:
+            if self.rebalance is not None:
+                await self.rebalance.settle()
             await self._leave()
+
+    async def _rebalance(self, rebalance: Rebalance) -> None:
+        patient = self._patient if rebalance.busy else await self._open()
+        if patient is not None:
+            await rebalance.look(patient.opened)
 
     async def _heal(self, healer: Healer) -> None:
         now_s = self.clock.monotonic()
@@ -84,7 +99,7 @@ class Keeper:
         except InventoryError:
             return held
         await self._leave()
-        self._patient = Patient(opened, stack)
+        self._patient = Patient(opened, stack, rebalance=self.rebalance)
         if self.watches_hangs:
             await self._patient.watch(self.clock)
         return self._patient
@@ -102,16 +117,23 @@ class Patient:
     opened: Opened
     stack: AsyncExitStack
     hangs: HangBook = field(default_factory=HangBook)
+    rebalance: Rebalance | None = None
+
+    @property
+    def scrape_s(self) -> float:
+        return SCRAPE_S if self.rebalance is None else max(LEAST_S, SCRAPE_S / self.rebalance.pace)
 
     async def watch(self, clock: Clock) -> None:
         """Read the engines' figures from now on."""
-        watch = await self.stack.enter_async_context(watching(self.opened.cluster, interval_s=SCRAPE_S))
+        watch = await self.stack.enter_async_context(watching(self.opened.cluster, interval_s=self.scrape_s))
         reading = asyncio.create_task(self._read(watch.snapshots(), clock))
         self.stack.push_async_callback(_ended, reading)
 
     async def _read(self, snapshots: AsyncIterator[Snapshot], clock: Clock) -> None:
         async for snapshot in snapshots:
             self.hangs.take(snapshot, clock.monotonic())
+            if self.rebalance is not None:
+                self.rebalance.take(snapshot)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

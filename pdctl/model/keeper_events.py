@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,12 +16,14 @@ class KeeperEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class KeepingBegan(KeeperEvent):
-    """From now on the file is followed (`applies`), and dead engines are relaunched (`heals`)."""
+    """From now on the file is followed (`applies`), dead engines are relaunched (`heals`), and the ratio of the pools
+    is watched (`auto`: "suggest" or "apply")."""
 
     event: ClassVar[str] = "keeping_began"
     inventory: str
     applies: bool
     heals: bool
+    auto: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +112,48 @@ class HealWaits(KeeperEvent):
     subject: str
     cause: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RatioDecided(KeeperEvent):
+    """What the rebalancing policy decided at one tick, and on which figures. `action`: "hold" or "move"; `target`: the
+    ratio that would serve better, "" where none would."""
+
+    event: ClassVar[str] = "ratio_decided"
+    action: str
+    ratio: str
+    target: str
+    reason: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveSuggested(KeeperEvent):
+    """The policy would move a slot now; whoever agrees runs `command`."""
+
+    event: ClassVar[str] = "move_suggested"
+    slot: str
+    pool: str
+    reason: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalancing(KeeperEvent):
+    """The policy moves a slot: `pdctl move` follows, as if an operator had typed it."""
+
+    event: ClassVar[str] = "rebalancing"
+    slot: str
+    pool: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalanced(KeeperEvent):
+    """How the move that the policy began has ended."""
+
+    event: ClassVar[str] = "rebalanced"
+    slot: str
+    pool: str
+    exit_code: int
+    cause: str = ""

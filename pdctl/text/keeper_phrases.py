@@ -13,7 +13,11 @@ from pdctl.model.keeper_events import (
     InventoryRejected,
     KeeperEvent,
     KeepingBegan,
+    MoveSuggested,
     Quarantined,
+    RatioDecided,
+    Rebalanced,
+    Rebalancing,
 )
 from pdctl.text.duration import duration
 
@@ -24,7 +28,9 @@ def keeper_parts(event: KeeperEvent) -> tuple[str, str, str, tuple[str, ...]]:
     """(tag, text, hint, lines below)"""
     match event:
         case KeepingBegan():
+            auto = {"suggest": "suggests moves", "apply": "moves slots between pools"}.get(event.auto, "")
             does = [word for word, on in (("applies what changes", event.applies), ("heals", event.heals)) if on]
+            does += [auto] if auto else []
             return "watching", f"{event.inventory}: {' and '.join(does)}", "", ()
         case InventoryChanged():
             return "changed", f"{event.inventory}, now {event.digest[:_DIGEST]}", "", ()
@@ -45,5 +51,16 @@ def keeper_parts(event: KeeperEvent) -> tuple[str, str, str, tuple[str, ...]]:
             return "quarantine", f"{event.subject} died again: {event.cause}", hint, ()
         case HealWaits():
             return "left", f"{event.subject}: {event.cause}", event.hint, ()
+        case RatioDecided():
+            where = event.ratio if not event.target else f"{event.ratio}, better {event.target}"
+            return event.action, f"{where}: {event.reason}", "", ()
+        case MoveSuggested():
+            return "suggested", f"{event.slot} to {event.pool}: {event.reason}", " ".join(event.command), ()
+        case Rebalancing():
+            return "rebalancing", f"{event.slot} to {event.pool}: {event.reason}", "", ()
+        case Rebalanced() if event.exit_code == 0:
+            return "rebalanced", f"{event.slot} serves in {event.pool}", "", ()
+        case Rebalanced():
+            return "not moved", f"{event.slot} to {event.pool}: {event.cause}", "", ()
         case _:
             return event.event, "", "", ()

@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from pdctl.cli.duration_type import DURATION
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.cli.session import STOPS, read, refuse_read_only
@@ -84,6 +85,19 @@ SETTLE_S: Final = 3.0
     help="Relaunch engines that died, once in 30 minutes each; what dies again is quarantined. Shows events too.",
 )
 @click.option(
+    "--auto",
+    is_flag=False,
+    flag_value="apply",
+    type=click.Choice(["suggest", "apply"]),
+    help="Follow the traffic with the ratio of the pools: `--auto=suggest` says what it would move, `--auto` moves.",
+)
+@click.option(
+    "--restart",
+    default="5m",
+    show_default=True,
+    help="With --auto: from an engine's stop to its first request, until moves have shown how long that takes.",
+)
+@click.option(
     "--at-once",
     type=click.IntRange(1),
     default=1,
@@ -103,6 +117,8 @@ def command(
     on_alert: str | None,
     applies: bool,
     heals: bool,
+    auto: str | None,
+    restart: str,
     at_once: int,
     quiet: bool,
     ticks: int | None,
@@ -110,16 +126,18 @@ def command(
     """Live figures of pools and instances: latency, load, KV transfer, alerts. Ctrl-C ends it.
 
     A live table in a terminal, else a table per tick; with --json a snapshot a line. Changes nothing, but with --fence,
-    --apply and --heal: the last two keep the cluster what its inventory says.
+    --apply, --heal and --auto: they keep the cluster what its inventory says, and the inventory what traffic wants.
     """
     if fence:
         if not canaries:
             raise UsageError("--fence acts on what canaries find", hint="add --canary")
         refuse_read_only(options, "watch --fence")
-    if applies or heals:
-        from pdctl.cli.keeping import keep  # all that changes clusters, which a watch does without
+    if applies or heals or auto:
+        from pdctl.cli.keeping import Kept, keep  # all that changes clusters, which a watch does without
 
-        return keep(options, applies=applies, heals=heals, at_once=at_once, on_alert=on_alert)
+        restart_s = DURATION.convert(restart, None, None)
+        kept = Kept(applies=applies, heals=heals, auto=auto, restart_s=restart_s, at_once=at_once)
+        return keep(options, kept, on_alert=on_alert)
 
     async def act(opened: Opened) -> int:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
