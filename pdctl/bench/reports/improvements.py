@@ -79,7 +79,7 @@ def keys(table: Sequence[Versus]) -> tuple[LoadKey, ...]:
 def improvement_cells(table: Sequence[Versus]) -> tuple[list[list[str]], list[list[str]]]:
     """Rows of (scenario, load, baseline, other, ratio, …) and, below them, geometric means; the first row is heads."""
     base, metric = table[0].base, table[0].metric
-    rows = [["scenario", "load", base, *(word for each in table for word in (each.other, ""))]]
+    rows = [["scenario", "load", base, *(word for each in table for word in (each.other, "ratio"))]]
     for key in keys(table):
         found = [each.row(key) for each in table]
         first = next(row for row in found if row is not None)

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from pdctl.bench.figures.figures import Criterion
 from pdctl.bench.reports.entry import Entry, Report
+from pdctl.bench.reports.improvements import improvement_cells, versus
 from pdctl.bench.reports.page_data import itl_steps, page_data, ttft_steps
 from pdctl.bench.reports.summary import Summary, summaries, warnings
 from pdctl.bench.reports.words import amount, seconds, share
@@ -37,6 +38,7 @@ def html_page(report: Report, *, title: str) -> str:
             '<div class="cards" id="cards"></div>',
             _requests(),
             _charts(),
+            *_improvements(report),
             *_figures(report),
             _origins(report),
             "</main>",
@@ -131,6 +133,35 @@ def _figures(report: Report) -> Iterator[str]:
             f'<section data-scenario="{escape(scenario)}"><h2>Figures, {escape(scenario)}</h2>'
             f'<div class="scroll">{table(_HEADS, rows, left=2)}</div>{doubts}</section>'
         )
+
+
+def _improvements(report: Report) -> Iterator[str]:
+    """As Moreh's report: a table a metric, with geometric means; nothing of one deployment."""
+    tables = []
+    for compared in versus(report):
+        metric = compared[0].metric
+        rows, means = improvement_cells(compared)
+        better = "higher is better" if metric.higher_is_better else "lower is better"
+        marked = [_cells(cells, "") for cells in rows[1:]] + [_cells(cells, ' class="sum"') for cells in means]
+        tables.append(
+            f'<h3>{escape(metric.title)} <span class="quiet">({better})</span></h3>'
+            f'<div class="scroll">{table(rows[0], marked, left=2)}</div>'
+        )
+    if tables:
+        doubt = "above 1x is better; a ratio with ? is within the noise of the seeds (95 %)"
+        base = escape(report.deployments[0])
+        yield (
+            f'<section><h2>Improvements over {base}</h2><p class="quiet small">{doubt}</p>'
+            f'<div class="tables" style="--least:{18 + 15 * (len(report.deployments) - 1)}rem">{"".join(f"<div>{each}</div>" for each in tables)}</div></section>'
+        )
+
+
+def _cells(words: Sequence[str], marks: str) -> str:
+    return f"<tr{marks}>{''.join(f'<td{_left(at)}>{escape(word)}</td>' for at, word in enumerate(words))}</tr>"
+
+
+def _left(column: int) -> str:
+    return ' class="l"' if column < 2 else ""
 
 
 def _row(each: Summary, place: int) -> str:

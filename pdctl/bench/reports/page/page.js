@@ -18,7 +18,7 @@ function digits(value) {
   return size >= 99.95 ? value.toFixed(0) : String(Number(size < 9.995 ? value.toFixed(2) : value.toFixed(1)));
 }
 const seconds = value => value === null ? "-" : value < 0.9995 ? `${digits(value * 1e3)} ms` : `${digits(value)} s`;
-const percent = value => value > 0.99 && value < 1 ? `${Math.min(99.9, value * 100).toFixed(1)} %` : `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
+const percent = value => value > 0.99 && value < 1 ? `${Math.min(99.9, value * 100).toFixed(1)} %` : `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
 function amount(value) {
   if (value === null) return "-";
   for (const [size, prefix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (Math.abs(value) >= size * 0.9995) return digits(value / size) + prefix;
