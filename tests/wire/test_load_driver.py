@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -175,6 +177,25 @@ async def test_a_point_that_goes_on_asks_what_is_left_of_it() -> None:
         measured = await drive(url, left)
     assert [row.index for row in measured.rows] == [1, 3]
     assert prompts[4:] == [prompts[1], prompts[3]]
+
+
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """This process may open only a few more files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - names only
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 12, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_running_out_of_files_is_no_refusal_of_the_server(
+    few_files: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    async with scripted_server(says(GOOD)) as url:
+        with pytest.raises(BenchError, match="this machine has no more"):
+            await drive(url, point([Asked(0.0, 4, 3)] * 40))
 
 
 @asynccontextmanager

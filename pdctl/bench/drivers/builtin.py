@@ -20,6 +20,7 @@ from pdctl.bench.drivers.warm_up import warm_up_of
 from pdctl.bench.point import Point, Target
 from pdctl.bench.row import Row
 from pdctl.control.without_gc import without_gc
+from pdctl.errors import BenchError
 from pdctl.model.outcome import Outcome
 from pdctl.perf.workload import Asked, Workload
 
@@ -55,7 +56,8 @@ class BuiltinDriver:
         on_row: Callable[[Row], None],
         stop: Callable[[], bool],
     ) -> Measured:
-        """Raises BenchError for a URL that is none and for a host without an address, and what `on_row` raises."""
+        """Raises BenchError for a URL that is none, a host without an address, and where this machine has no more
+        sockets; what `on_row` raises as an ExceptionGroup."""
         endpoint = endpoint_of(target.url)
         addresses = await resolve(endpoint)
         tls = endpoint.tls()
@@ -67,10 +69,14 @@ class BuiltinDriver:
             client = StreamClient(addresses, clock=self._clock, tls=tls, server_name=endpoint.host)
             try:
                 return await _Load(played, client, questions, self._clock, tell, self._stall_s).run(stop)
+            except ExceptionGroup as several:
+                if ours := several.subgroup(BenchError):
+                    raise _first(ours) from several
+                raise
             finally:
                 client.close()
 
-        _allow_files(point.workload.concurrency or len(point.workload.asked))
+        _allow_files(point.workload.concurrency, len(point.workload.asked))
         first = warm_up_of(point.workload.asked, self._warm_up)
         warm = replace(point, workload=Workload(first, self._warm_up), indices=None, duration_s=None)
         if first and (stall := (await play(warm, "warm-up", _ignore)).stall):
@@ -161,10 +167,21 @@ def _ignore(_: Row) -> None:
     """Of the warm-up nothing is kept: what fails there fails in what is measured, too."""
 
 
-def _allow_files(connections: int) -> None:
-    """Many systems allow a process 1,024 open files until it asks for more."""
+def _first(errors: ExceptionGroup[BenchError]) -> BenchError:
+    one = errors.exceptions[0]
+    return _first(one) if isinstance(one, ExceptionGroup) else one
+
+
+def _allow_files(concurrency: int | None, requests: int) -> None:
+    """Many systems allow a process 1,024 open files until it asks for more. Raises BenchError where a closed loop needs
+    more than it can get; of an open loop nobody knows beforehand."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _SPARE_FILES
+    wanted = min(concurrency or requests, requests) + _SPARE_FILES
+    if concurrency is not None and hard != resource.RLIM_INFINITY and wanted > hard:
+        raise BenchError(
+            f"{wanted - _SPARE_FILES} requests at once need as many open files, and this machine allows {hard}",
+            hint="raise the hard limit: `ulimit -Hn`",
+        )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

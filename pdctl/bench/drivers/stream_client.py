@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pdctl.bench.answer import Verdict
 from pdctl.bench.drivers.connection import Connection
 from pdctl.bench.drivers.endpoint import Address
 from pdctl.bench.drivers.reply import Reply
+from pdctl.errors import BenchError
 from pdctl.model.outcome import Outcome
 
 _IDLE_S = 2.0
@@ -19,6 +21,8 @@ _IDLE_S = 2.0
 _UNUSED_S = 30.0
 """One that was opened ahead and has carried nothing yet."""
 _OPENED_AT_ONCE = 32
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""Files, ports and memory of this machine: not the server's refusal."""
 _RACE_S = 0.1
 """A kept connection that goes within this of a request, without a byte, was being closed as the request was sent."""
 _RACING = 2
@@ -72,7 +76,8 @@ class StreamClient:
         await asyncio.gather(*(one() for _ in range(connections)))
 
     async def ask(self, request: bytes, *, deadline_s: float) -> Exchange:
-        """Send `request` (head and body) and read the answer to its end. Raises nothing that a server can cause.
+        """Send `request` (head and body) and read the answer to its end. Raises nothing that a server can cause;
+        BenchError where this machine has no more sockets.
 
         REFUSED needs proof that the request was not taken in: no connection, or the server's word. A connection that
         goes, or a deadline that passes, is CUT.
@@ -150,11 +155,18 @@ class StreamClient:
                         ssl=self._tls,
                         server_hostname=self._server_name,
                     )
-                return made
             except TimeoutError:
                 trouble = TimeoutError(f"not connected within {self._connect_s:g} s")
             except OSError as error:
+                if error.errno in _OURS:
+                    raise BenchError(
+                        f"this machine has no more for the load: {error.strerror}",
+                        hint="fewer requests at once, or a higher `ulimit -n`",
+                    ) from error
                 trouble = error
+            else:
+                self._addresses = (address, *(other for other in self._addresses if other is not address))
+                return made
         raise trouble
 
     def _heard(self, now_s: float) -> None:
