@@ -20,14 +20,15 @@ def least_s(point: Point) -> float | None:
 
 
 def eta_s(point: Point, *, ended: int, elapsed_s: float) -> float | None:
-    """Until the end of the point: its arrivals need their time, and its requests go on as fast as they did."""
+    """Until the end of the point: its arrivals need their time, and its requests go on as fast as they did. None while
+    too few have ended."""
     bounds = []
     least = least_s(point)
-    if least is not None:
-        bounds.append(least - elapsed_s)
+    if least is not None and (least > elapsed_s or point.duration_s is not None):
+        bounds.append(max(0.0, least - elapsed_s))
     if point.duration_s is None and ended >= min(_TELLING, len(point.workload.asked)) and elapsed_s > 0:
         bounds.append((len(point.workload.asked) - ended) * elapsed_s / ended)
-    return max(0.0, *bounds) if bounds else None
+    return max(bounds, default=None)
 
 
 @dataclass(frozen=True, slots=True)

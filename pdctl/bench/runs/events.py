@@ -38,8 +38,9 @@ class PointStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Progress(Event):
-    """`ended`: requests of the point that have ended, in all its stretches. `eta_s`: until the end of the point,
-    `run_eta_s`: of the run; None while there is too little to tell."""
+    """`ended`: requests of the point that have ended, in all its stretches. `elapsed_s`: of its measured time; None
+    before the first request of this stretch has ended, while the driver warms up for instance. `eta_s`: until the end
+    of the point, `run_eta_s`: of the run; None while there is too little to tell."""
 
     event: ClassVar[str] = "progress"
     point: str
@@ -49,7 +50,7 @@ class Progress(Event):
     requests: int
     ok: int
     failed: int
-    elapsed_s: float
+    elapsed_s: float | None
     eta_s: float | None
     run_eta_s: float | None
     duration_s: float | None = None

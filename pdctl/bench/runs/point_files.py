@@ -106,8 +106,8 @@ class PointFiles:
     def set_stretches(self, stretches: Sequence[Stretch]) -> None:
         write_whole(self.directory / "stretches.json", to_json(Stretches(tuple(stretches))))
 
-    def end_stretch(self, took_s: float, ended: str = "") -> None:
-        """The last stretch is over."""
+    def end_stretch(self, took_s: float | None, ended: str = "") -> None:
+        """The last stretch is over. None: it lasted as long as its rows say."""
         *before, last = self.stretches()
         self.set_stretches((*before, replace(last, took_s=took_s, ended=ended)))
 

@@ -144,15 +144,14 @@ class Player:
         for each in stored:
             count.add(each.row)
 
-        def tick(elapsed_s: float) -> None:
-            this_s = eta_s(rest, ended=count.here, elapsed_s=elapsed_s)
+        def tick(here_s: float | None) -> None:
+            this_s = None if here_s is None else eta_s(rest, ended=count.here, elapsed_s=here_s)
             paces = [(each, self._paces.get(each.scenario)) for each in later]
             so_far = (count.ended, len(point.workload.asked), count.ok, count.failed)
-            times = (offset_s + elapsed_s, this_s, run_eta_s(this_s, paces))
+            times = (None if here_s is None else offset_s + here_s, this_s, run_eta_s(this_s, paces))
             self.emit(Progress(point.id, *self._place(point), *so_far, *times, point.duration_s))
 
         runner = StretchRunner(self.driver, self.clock, self.stop, self.manner.progress_s)
-        began_s = self.clock.monotonic()
         with files.appending(number) as out:
             try:
                 return await runner.run(
@@ -161,7 +160,7 @@ class Player:
             except PdctlError as error:
                 if out.broken:  # no later point could be written either
                     raise
-                files.end_stretch(self.clock.monotonic() - began_s, error.message)
+                files.end_stretch(None, error.message)
                 self._failed(point, error.message, error.hint)
                 return None
 

@@ -53,7 +53,8 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class StretchRunner:
-    """`every_s`: how often `tick` is called, with the seconds since the stretch began."""
+    """`every_s`: how often `tick` is called, with the seconds since the first request was due; None before one has
+    ended: a driver's warm-up is not told from a server that takes long."""
 
     driver: Driver
     clock: Clock
@@ -68,27 +69,29 @@ class StretchRunner:
         *,
         offset_s: float,
         count: Count,
-        tick: Callable[[float], None],
+        tick: Callable[[float | None], None],
     ) -> Ran:
         """Send all of `point`; times in `out` are shifted by `offset_s`, the length of the stretches before.
 
         Raises BenchError where the driver cannot run or rows cannot be written; then nothing runs on.
         """
-        began_s = self.clock.monotonic()
         rows: asyncio.Queue[Row | None] = asyncio.Queue()
+        sending_s: list[float] = []  # when the part that is measured began, once a row says it
 
         def note(row: Row) -> None:
             count.add(row)
             count.here += 1
+            if not sending_s:
+                sending_s.append(self.clock.monotonic() - row.sent_s - row.e2el_s)
             rows.put_nowait(row)
 
         driving = asyncio.create_task(self.driver.run(point, target, on_row=note, stop=self.stop.asked.is_set))
         writing = asyncio.create_task(_write(rows, out, offset_s))
-        ticking = asyncio.create_task(self._tick(began_s, tick))
+        ticking = asyncio.create_task(self._tick(sending_s, tick))
         insisted = asyncio.create_task(self.stop.insisted.wait())
         try:
             await asyncio.wait({driving, writing, insisted}, return_when=asyncio.FIRST_COMPLETED)
-            took_s = self.clock.monotonic() - began_s
+            took_s = self.clock.monotonic() - sending_s[0] if sending_s else 0.0
             if not driving.done():
                 await _end(driving)
             rows.put_nowait(None)
@@ -100,10 +103,10 @@ class StretchRunner:
         finally:
             await _end(driving, writing, ticking, insisted)
 
-    async def _tick(self, began_s: float, tick: Callable[[float], None]) -> None:
+    async def _tick(self, sending_s: Sequence[float], tick: Callable[[float | None], None]) -> None:
         while True:
             await self.clock.sleep(self.every_s)
-            tick(self.clock.monotonic() - began_s)
+            tick(self.clock.monotonic() - sending_s[0] if sending_s else None)
 
 
 async def _write(rows: asyncio.Queue[Row | None], out: RowFile, offset_s: float) -> None:

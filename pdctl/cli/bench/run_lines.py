@@ -63,6 +63,8 @@ def lines(event: Event) -> tuple[str, ...]:
 
 def progress(event: Progress) -> str:
     """One line while a point runs."""
+    if event.elapsed_s is None:
+        return f"{_at(event)} warming up, or waiting for the first request to end"
     failed = f", {event.failed} FAILED" if event.failed else ""
     point = f", point {duration(event.eta_s)} left" if event.eta_s is not None else ""
     run = f", run {duration(event.run_eta_s)} left" if event.run_eta_s is not None else ""
