@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pdctl.perf.closed_form import ClosedForm, Offer
 from pdctl.perf.days.ratio import Ratio
+
+KEPT: Final = 20_000
+DOUBT: Final = (0.95, 1.05, 1.15)
+"""The rate may be off by that, and so may the closed forms: shares are means over these, so that a pool near its limit
+counts as partly beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +56,23 @@ class Forecast:
 
     closed: ClosedForm
     _known: dict[tuple[Offer, Ratio], Standing] = field(default_factory=dict)
+    _scores: dict[tuple[Offer, tuple[Ratio, ...]], dict[Ratio, float]] = field(default_factory=dict)
+
+    def scores(self, ratios: tuple[Ratio, ...], offer: Offer) -> dict[Ratio, float]:
+        """Of each ratio its standing's score."""
+        key = (offer, ratios)
+        found = self._scores.get(key)
+        if found is None:
+            if len(self._scores) > KEPT:
+                self._scores.clear()
+            found = self._scores[key] = {ratio: self.standing(ratio, offer).score for ratio in ratios}
+        return found
 
     def standing(self, ratio: Ratio, offer: Offer) -> Standing:
         key = (offer, ratio)
         found = self._known.get(key)
         if found is None:
-            if len(self._known) > 20_000:
+            if len(self._known) > KEPT:
                 self._known.clear()
             found = self._known[key] = self._standing(ratio, offer)
         return found
@@ -63,11 +80,12 @@ class Forecast:
     def _standing(self, ratio: Ratio, offer: Offer) -> Standing:
         closed = self.closed
         slack_s = closed.slo.ttft_s - closed.unqueued_ttft_s(ratio.prefill, offer)
+        doubted = [replace(offer, rate_per_s=offer.rate_per_s * times) for times in DOUBT]
         return Standing(
             closed.prefill_load(ratio.prefill, offer),
             closed.decode_load(ratio.decode, offer),
-            closed.prefill_met(ratio.prefill, offer),
-            closed.decode_met(ratio.decode, offer),
+            sum(closed.prefill_met(ratio.prefill, one) for one in doubted) / len(DOUBT),
+            sum(closed.decode_met(ratio.decode, one) for one in doubted) / len(DOUBT),
             ratio.prefill * closed.prefill_rate(offer.isl),
             slack_s,
         )

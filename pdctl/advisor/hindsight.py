@@ -4,7 +4,7 @@ against following the traffic at the pace that moves really take."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdctl.advisor.demand import Stretch
 from pdctl.advisor.forecast import Forecast
@@ -15,6 +15,8 @@ from pdctl.perf.days.ratio import Ratio
 STEP_S = 30.0
 NOTICED_S = 75.0
 """From a change of the traffic until the demand window is cut: two or three ticks of 30 s."""
+BLIP_S = 45.0
+"""A stretch that short is the change itself, seen while it happens."""
 SIGNIFICANT = 0.03
 """A split is worth wanting when its score is better by that."""
 
@@ -46,7 +48,7 @@ class Verdict:
 
 def judge(
     past: Sequence[Stretch],
-    ratios: Sequence[Ratio],
+    ratios: tuple[Ratio, ...],
     forecast: Forecast,
     lead_s: Mapping[Role, float],
     patiences: Iterable[float],
@@ -61,15 +63,43 @@ def judge(
     return Verdict(held, followed)
 
 
-def wanted(ratios: Sequence[Ratio], now: Ratio, offer: Offer, forecast: Forecast) -> tuple[Ratio, float]:
+def wanted(ratios: tuple[Ratio, ...], now: Ratio, offer: Offer, forecast: Forecast) -> tuple[Ratio, float]:
     """The split with the best score, and by how much it beats `now`; of those about as good the nearest to `now`."""
-    scores = {ratio: forecast.standing(ratio, offer).score for ratio in ratios}
-    best = max(scores.values())
+    scores = forecast.scores(ratios, offer)
+    enough = max(scores.values()) - SIGNIFICANT / 3
+    if scores[now] >= enough:
+        return now, 0.0
     near = min(
-        (ratio for ratio in ratios if scores[ratio] >= best - SIGNIFICANT / 3),
-        key=lambda ratio: (abs(ratio.prefill - now.prefill), forecast.standing(ratio, offer).load),
+        (ratio for ratio in ratios if scores[ratio] >= enough),
+        key=lambda ratio: (abs(ratio.prefill - now.prefill), -scores[ratio]),
     )
-    return near, scores[near] - forecast.standing(now, offer).score
+    return near, scores[near] - scores[now]
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """A while through which one split was right. `ratio`: which."""
+
+    begin_s: float
+    end_s: float
+    ratio: Ratio
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.begin_s
+
+
+def regimes(past: Sequence[Stretch], ratios: tuple[Ratio, ...], forecast: Forecast) -> list[Regime]:
+    """Stretches of traffic put together for as long as the split that was right stays about as good as any."""
+    found: list[Regime] = []
+    for one in past:
+        now = found[-1].ratio if found else ratios[len(ratios) // 2]
+        target, gap = wanted(ratios, now, one.offer, forecast)
+        if found and (gap <= SIGNIFICANT or one.end_s - one.begin_s < BLIP_S):
+            found[-1] = replace(found[-1], end_s=one.end_s)
+        else:
+            found.append(Regime(one.begin_s, one.end_s, target if gap > SIGNIFICANT else now))
+    return found
 
 
 def donor_to(now: Ratio, target: Ratio) -> Role:
@@ -98,7 +128,9 @@ def _steps(past: Sequence[Stretch]) -> Iterator[tuple[float, float, Offer, Offer
             at_s += seconds
 
 
-def _followed(past: Sequence[Stretch], start: Ratio, ratios: Sequence[Ratio], forecast: Forecast, pace: Pace) -> float:
+def _followed(
+    past: Sequence[Stretch], start: Ratio, ratios: tuple[Ratio, ...], forecast: Forecast, pace: Pace
+) -> float:
     met = backlog = lost_s = 0.0
     now, donor, until_s = start, None, 0.0
     for at_s, seconds, offer, taken in _steps(past):

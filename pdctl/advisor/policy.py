@@ -11,13 +11,14 @@ It moves one instance to the other role when another split would serve what is *
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pdctl.advisor.demand import Counted, Demand, Stretch
 from pdctl.advisor.forecast import Forecast, Stage
-from pdctl.advisor.hindsight import SIGNIFICANT, Verdict, donor_to, judge, wanted
+from pdctl.advisor.hindsight import NOTICED_S, SIGNIFICANT, Verdict, donor_to, judge, regimes, wanted
 from pdctl.advisor.observation import Observation
 from pdctl.model.role import Role
 from pdctl.perf.closed_form import ClosedForm, Offer
@@ -36,9 +37,10 @@ class Settings:
     horizon_s: float = 2700.0
     memory_s: float = 4 * 3600.0
     confirmations: int = 2
-    patience: float = 0.6
-    patiences: tuple[float, ...] = (0.25, 0.6, 1.5)
+    patience: float = 0.25
+    patiences: tuple[float, ...] = (0.1, 0.25, 0.75)
     better: float = 0.01
+    clear_s: float = 300.0
 
 
 class Action(StrEnum):
@@ -72,7 +74,7 @@ class Rebalancer:
     _lost_s: float = 0.0
     _wants: tuple[Role, int] | None = None
     _verdict: Verdict | None = None
-    _judged: tuple[float, int] | None = None
+    _judged: tuple[float, int, Offer] | None = None
 
     def __post_init__(self) -> None:
         self.forecast = Forecast(self.closed)
@@ -82,11 +84,20 @@ class Rebalancer:
         self._learn(seen)
         numbers: dict[str, float] = {}
         why_not = self._why_not(seen)
-        offer = self.demand.offer
+        offer = _rounded_offer(self.demand.offer)
         if why_not or offer is None:
             self._forget_wants()
             return self._hold(seen, why_not or "no request has come and ended yet", numbers)
-        return self._weigh(seen, offer, numbers)
+        return self._weigh(seen, offer, self._with_queue(seen, offer), numbers)
+
+    def _with_queue(self, seen: Observation, offer: Offer) -> Offer:
+        """What is offered and what waits already, as if the queue were to be gone within `clear_s`."""
+        rate = offer.rate_per_s + self._queued(seen) / self.settings.clear_s
+        return replace(offer, rate_per_s=_rounded(rate))
+
+    def _queued(self, seen: Observation) -> float:
+        """Requests that wait: beyond two steps' worth of what prefill has in hand."""
+        return max(0.0, seen.reading - 2.0 * seen.ratio.prefill * self.closed.prefill.ranks)
 
     def lead_s(self, donor: Role, offer: Offer) -> float:
         """What a move from `donor` takes: as the last ones did, else drain and restart by the closed form."""
@@ -121,12 +132,13 @@ class Rebalancer:
             return f"a {seen.moving.value} instance is on its way to the other role"
         return ""
 
-    def _weigh(self, seen: Observation, offer: Offer, numbers: dict[str, float]) -> Decision:
+    def _weigh(self, seen: Observation, offered: Offer, offer: Offer, numbers: dict[str, float]) -> Decision:
         now, settings = seen.ratio, self.settings
-        allowed = ratios(now.total, prefill_floor=settings.prefill_floor, decode_floor=settings.decode_floor)
+        allowed = self._allowed(now)
         standing = self.forecast.standing(now, offer)
         numbers |= {
-            "rate_per_s": offer.rate_per_s,
+            "rate_per_s": offered.rate_per_s,
+            "with_queue_per_s": offer.rate_per_s,
             "isl": offer.isl,
             "osl": offer.osl,
             "prefill_load": standing.prefill_load,
@@ -139,7 +151,7 @@ class Rebalancer:
         if now not in allowed:
             return self._hold(seen, f"{now} is below a floor", numbers)
         target, gap = wanted(allowed, now, offer, self.forecast)
-        verdict = self._hindsight(allowed, now, offer)
+        verdict = self._hindsight(allowed, offered)
         if verdict is not None:
             numbers |= {"held_best": max(verdict.held.values()), "followed_best": max(verdict.followed.values())}
             if max(verdict.followed.values()) < max(verdict.held.values()) + settings.better:
@@ -149,6 +161,10 @@ class Rebalancer:
             return self._hold(seen, f"{now} serves what is offered as well as any split would", numbers)
         numbers["gap"] = gap
         return self._follow(seen, target, gap, offer, verdict, numbers)
+
+    def _allowed(self, now: Ratio) -> tuple[Ratio, ...]:
+        floors = self.settings
+        return ratios(now.total, prefill_floor=floors.prefill_floor, decode_floor=floors.decode_floor)
 
     def _follow(
         self,
@@ -169,9 +185,9 @@ class Rebalancer:
             return self._hold(
                 seen, f"{target} would serve better: waiting for more than a moment of it", numbers, target
             )
-        lasts_s = self._lasts_s(offer)
-        gain = self._gain(now, target, offer, lasts_s, seen.reading)
-        back = self._back(now, target, lead_s)
+        lasts_s = self._lasts_s(self._allowed(now), offer)
+        gain = self._gain(now, target, offer, lasts_s, self._queued(seen))
+        back = self._back(gap, offer, lead_s)
         numbers |= {"lasts_s": lasts_s, "gain": gain, "return_cost": back}
         if gain - back <= self.settings.better * offer.rate_per_s * lasts_s:
             words = f"{target} would serve better, but gains {gain:.0f} requests and coming back costs {back:.0f}"
@@ -192,13 +208,14 @@ class Rebalancer:
             seen, donor_to(seen.ratio, best), best, f"this traffic is best met by holding {best}", numbers
         )
 
-    def _hindsight(self, allowed: tuple[Ratio, ...], now: Ratio, offer: Offer) -> Verdict | None:
-        """The past's verdict; None while too little is past."""
+    def _hindsight(self, allowed: tuple[Ratio, ...], offer: Offer) -> Verdict | None:
+        """What following this traffic would have come to, until it changes again; None while too little is past."""
         past = self._past(offer)
-        if _turns(past, allowed, now, self.forecast) < 2:
+        if len(regimes(past, allowed, self.forecast)) < 3:
             return None
-        key = (self.demand.begin_s, len(past))
+        key = (self.demand.begin_s, len(past), offer)
         if self._judged != key:
+            past[-1] = replace(past[-1], end_s=past[-1].end_s + self._lasts_s(allowed, offer))
             leads = {donor: self.lead_s(donor, offer) for donor in (Role.PREFILL, Role.DECODE)}
             self._verdict = judge(past, allowed, self.forecast, leads, self.settings.patiences)
             self._judged = key
@@ -209,14 +226,15 @@ class Rebalancer:
         past = [one for one in self.demand.past if one.end_s > begin_s]
         return [*past, Stretch(self.demand.begin_s, max(self.demand.now_s, self.demand.begin_s + 1.0), offer)]
 
-    def _lasts_s(self, offer: Offer) -> float:
-        """How long the present traffic will last yet."""
-        lengths = [one.end_s - one.begin_s for one in self.demand.past[1:]]
-        if len(lengths) < 2:
-            return self.settings.horizon_s
-        age_s = self.demand.age_s
-        longer = [length for length in lengths if length > age_s]
-        return max(sum(longer) / len(longer) - age_s, 30.0) if longer else age_s
+    def _lasts_s(self, allowed: tuple[Ratio, ...], offer: Offer) -> float:
+        """How long the present regime will last yet: as those before it did, of the same split if there were any; one
+        that outlives them all, or that is the first, as long again as it has lasted."""
+        *before, now = regimes(self._past(offer), allowed, self.forecast)
+        age_s = max(now.length_s, 30.0)
+        alike = [one.length_s for one in before if one.ratio == now.ratio] or [one.length_s for one in before]
+        longer = [length_s for length_s in alike if length_s > age_s]
+        lasts_s = sum(longer) / len(longer) - age_s if longer else age_s
+        return min(lasts_s, self.settings.horizon_s)
 
     def _gain(self, now: Ratio, target: Ratio, offer: Offer, lasts_s: float, backlog: float) -> float:
         """Good requests that going to `target` earns over staying, while the present traffic lasts."""
@@ -227,18 +245,14 @@ class Rebalancer:
             stages.append(Stage(takes_s, at.without(donor)))
             left_s, at = left_s - takes_s, at.moved(donor)
         stages.append(Stage(left_s, target))
-        queued = max(0.0, backlog - now.prefill * self.closed.instance.ranks)
-        goes, _ = self.forecast.earned(stages, offer, queued)
-        stays, _ = self.forecast.earned([Stage(lasts_s, now)], offer, queued)
+        goes, _ = self.forecast.earned(stages, offer, backlog)
+        stays, _ = self.forecast.earned([Stage(lasts_s, now)], offer, backlog)
         return goes - stays
 
-    def _back(self, now: Ratio, target: Ratio, lead_s: float) -> float:
-        """Good requests lost when the traffic before this one returns and finds `target`."""
-        if not self.demand.past:
-            return 0.0
-        before = self.demand.past[-1].offer
-        worse = self.forecast.standing(now, before).met - self.forecast.standing(target, before).met
-        return max(0.0, worse) * before.rate_per_s * lead_s
+    def _back(self, gap: float, offer: Offer, lead_s: float) -> float:
+        """Good requests that are lost when this traffic ends: what comes next may suit the present split as much better
+        as the present traffic suits the other one, until that is noticed and the fleet has come back."""
+        return gap * offer.rate_per_s * (lead_s + NOTICED_S)
 
     def _bottleneck(self, now: Ratio, offer: Offer) -> str:
         standing = self.forecast.standing(now, offer)
@@ -270,14 +284,12 @@ class Rebalancer:
         return Decision(seen.at_s, Action.MOVE, seen.ratio, target, donor, reason, numbers)
 
 
-def _turns(past: list[Stretch], allowed: tuple[Ratio, ...], now: Ratio, forecast: Forecast) -> int:
-    """How often the past wanted to go the other way than the last time it wanted to go anywhere."""
-    turns, at, last = 0, now, None
-    for one in past:
-        target, gap = wanted(allowed, at, one.offer, forecast)
-        if target == at or gap <= SIGNIFICANT:
-            continue
-        donor = donor_to(at, target)
-        turns += last is not None and donor is not last
-        at, last = target, donor
-    return turns
+def _rounded_offer(offer: Offer | None) -> Offer | None:
+    if offer is None:
+        return None
+    return Offer(_rounded(offer.rate_per_s), _rounded(offer.isl), _rounded(offer.osl))
+
+
+def _rounded(value: float) -> float:
+    """To a hundredth of itself or so, that what is known of an offer is found again."""
+    return float(f"{value:.2g}") if value < 1e-9 else math.exp(round(math.log(value) * 64) / 64)
