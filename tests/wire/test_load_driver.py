@@ -195,7 +195,7 @@ async def test_running_out_of_files_is_no_refusal_of_the_server(
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
     async with scripted_server(says(GOOD)) as url:
         with pytest.raises(BenchError, match="this machine has no more"):
-            await drive(url, point([Asked(0.0, 4, 3)] * 40))
+            await drive(url, point([Asked(0.0, 4, 3)] * 400))
 
 
 @asynccontextmanager
