@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ class DecisionBook:
             kept = deque(file, maxlen=KEPT // 2)
         short = self.path.with_suffix(".new")
         short.write_text("".join(kept), encoding="utf-8")
-        os.replace(short, self.path)
+        short.replace(self.path)
         self._lines = len(kept)
 
 

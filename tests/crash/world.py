@@ -197,6 +197,7 @@ class Result:
     def __init__(self, code: int | None, wire: Wire, events: list[Event], trouble: str = "") -> None:
         self.code = code
         self.calls = wire.calls
+        self.events = events
         self.trouble = trouble
         self.failures = [f"{event.step}: {event.cause}" for event in events if isinstance(event, StepFailed)]
 
