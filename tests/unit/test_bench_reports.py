@@ -130,8 +130,9 @@ def test_the_page_loads_nothing_and_runs_nothing_remote(tmp_path: Path) -> None:
 
 
 def test_loads_stand_from_light_to_heavy() -> None:
-    names = ["r10", "c320-r3", "trace", "r0.5", "c160-r3", "r2"]
-    assert sorted(names, key=lambda name: Load.read(name).order) == ["r0.5", "r2", "r10", "c160-r3", "c320-r3", "trace"]
+    names = ["r10", "c320-r3", "trace", "r0.5", "c160-r3", "r2-b0.5", "x10", "x2.5", "c8"]
+    ordered = ["r0.5", "r2-b0.5", "x2.5", "r10", "x10", "c8", "c160-r3", "c320-r3", "trace"]
+    assert sorted(names, key=lambda name: Load.read(name).order) == ordered
 
 
 def test_a_directory_without_a_whole_point_is_refused(tmp_path: Path) -> None:

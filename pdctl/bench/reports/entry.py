@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from pdctl.bench.figures.figures import Criterion, Figures
 from pdctl.bench.reports.request import Request
@@ -15,16 +16,21 @@ from pdctl.model.deployment import Slo
 DEFAULT_SLO = Slo(ttft_s=1.0, itl_s=0.05, attainment=0.9)
 """What MORI-IO's article measures goodput with; 90 % is DistServe's share."""
 
-_LOAD = re.compile(r"(?:c(?P<concurrency>\d+))?-?(?:r(?P<rate>\d+(?:\.\d+)?))?")
+_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_LOAD = re.compile(
+    rf"(?:c(?P<concurrency>\d+))?-?(?:r(?P<rate>{_NUMBER})(?:-b(?:{_NUMBER}|inf))?|x(?P<times>{_NUMBER}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How the load of a point was set, read from its name: `c320`, `r5`, `c320-r3`. None: not limited, or not said."""
+    """How the load of a point was set, read from its name: `c320`, `r5`, `c320-r3`, `r5-b0.5`; `x2` is twice a trace's
+    own rate. None: not limited, or not said."""
 
     name: str
     concurrency: int | None = None
     rate_per_s: float | None = None
+    times: float | None = None
 
     @classmethod
     def read(cls, name: str) -> Load:
@@ -32,18 +38,20 @@ class Load:
         match = _LOAD.fullmatch(name)
         if match is None or not name:
             return cls(name)
-        concurrency, rate = match["concurrency"], match["rate"]
-        return cls(name, int(concurrency) if concurrency else None, float(rate) if rate else None)
+        concurrency, rate, times = match["concurrency"], match["rate"], match["times"]
+        return cls(
+            name,
+            int(concurrency) if concurrency else None,
+            float(rate) if rate else None,
+            float(times) if times else None,
+        )
 
     @property
     def order(self) -> tuple[float, float, str]:
         """Loads sort from light to heavy; names without figures come last."""
-        none = float("inf")
-        return (
-            none if self.concurrency is None and self.rate_per_s is None else self.concurrency or 0.0,
-            none if self.rate_per_s is None else self.rate_per_s,
-            self.name,
-        )
+        rate = self.rate_per_s if self.times is None else self.times
+        unknown = self.concurrency is None and rate is None
+        return (inf if unknown else self.concurrency or 0.0, inf if rate is None else rate, self.name)
 
 
 @dataclass(frozen=True, slots=True)

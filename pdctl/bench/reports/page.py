@@ -150,9 +150,11 @@ def _improvements(report: Report) -> Iterator[str]:
     if tables:
         doubt = "above 1x is better; a ratio with ? is within the noise of the seeds (95 %)"
         base = escape(report.deployments[0])
+        least = 18 + 15 * (len(report.deployments) - 1)
+        shown = "".join(f"<div>{each}</div>" for each in tables)
         yield (
             f'<section><h2>Improvements over {base}</h2><p class="quiet small">{doubt}</p>'
-            f'<div class="tables" style="--least:{18 + 15 * (len(report.deployments) - 1)}rem">{"".join(f"<div>{each}</div>" for each in tables)}</div></section>'
+            f'<div class="tables" style="--least:{least}rem">{shown}</div></section>'
         )
 
 

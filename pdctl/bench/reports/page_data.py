@@ -54,6 +54,7 @@ def _point(entry: Entry, place: int) -> dict[str, Any]:
         "load": entry.load.name,
         "concurrency": entry.load.concurrency,
         "rate": entry.load.rate_per_s,
+        "times": entry.load.times,
         "seed": entry.seed,
         "duration": entry.figures.duration_s,
         "figures": _figures(entry.figures),

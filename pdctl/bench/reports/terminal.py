@@ -99,10 +99,12 @@ def _goodputs(report: Report, points: Sequence[Summary]) -> Iterator[Text]:
 
 
 def load_axis(points: Sequence[Summary]) -> tuple[str, Callable[[Load], float | None]]:
-    """The label and the value by which loads are laid out: the rate where it varies and no concurrency does."""
-    if {each.load.concurrency for each in points} == {None}:
+    """The label and the value by which loads are laid out: the concurrency where there is one, else the rate."""
+    if any(each.load.concurrency is not None for each in points):
+        return "concurrency", lambda load: load.concurrency
+    if any(each.load.rate_per_s is not None for each in points):
         return "requests offered a second", lambda load: load.rate_per_s
-    return "concurrency", lambda load: load.concurrency
+    return "times the trace's own rate", lambda load: load.times if load.times is not None else 1.0
 
 
 def _attainment(report: Report, points: Sequence[Summary], room: Room, load: str | None) -> list[Text]:

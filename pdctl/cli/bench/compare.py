@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import shlex
-import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from pdctl.bench.campaign.campaign import Campaign, Standing, survey
-from pdctl.bench.campaign.contender import FOLDER, Contender, contenders, find_inventory, unfair
-from pdctl.bench.campaign.signals import Signals
-from pdctl.bench.campaign.stage import ClusterStage
-from pdctl.bench.driver import Driver
-from pdctl.bench.drivers.builtin import STALL_S, WARM_UP, BuiltinDriver
-from pdctl.bench.drivers.chosen import DRIVERS, driver_named
-from pdctl.bench.drivers.means import Means
-from pdctl.bench.point import Point, Target
-from pdctl.bench.reach import layout_of
-from pdctl.bench.reports.export import as_document
-from pdctl.bench.reports.improvements import improvement_lines, improvements_document
-from pdctl.bench.reports.page import html_page
-from pdctl.bench.reports.reading import read_report
-from pdctl.bench.reports.terminal import Part
-from pdctl.bench.runs.definition import define, note_target
-from pdctl.bench.runs.directory import open_run
-from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
-from pdctl.bench.runs.runner import Manner, Player
-from pdctl.cli.bench.compare_view import CompareView
-from pdctl.cli.bench.report import show
-from pdctl.cli.bench.run_typed import Typed, Wanted, read, refuse_empty
-from pdctl.cli.failure import show_failure
+from pdctl.bench.campaign.contender import FOLDER, contenders, find_inventory
+from pdctl.bench.drivers.chosen import DRIVERS
+from pdctl.bench.runs.meta import read_meta
+from pdctl.cli.bench.compare_perform import Asked, compare, foresee
+from pdctl.cli.bench.run_typed import Typed, read
 from pdctl.cli.global_options import Globals
-from pdctl.cli.json_line import say_json
-from pdctl.cli.session import STOPS, refuse_read_only
-from pdctl.control.clock import SystemClock, utc
-from pdctl.control.up import UpOptions
-from pdctl.errors import BenchError, Interrupted, PdctlError, PlanRefused, UsageError
-
-PAGE = "report.html"
-
+from pdctl.cli.session import refuse_read_only
+from pdctl.errors import UsageError
 
 _RUNS = Path("bench")
 _TEXT_OPTIONS = (
@@ -77,17 +48,6 @@ def _typed_options(function: Any) -> Any:
     return function
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The command line: what is offered to every deployment, and how. `arguments` say it again."""
-
-    typed: Typed
-    wanted: Wanted
-    skip_checks: bool
-    anew: bool
-    arguments: tuple[str, ...]
-
-
 @click.command("compare")
 @click.argument("names", nargs=-1, metavar="INVENTORY...")
 @click.option(
@@ -101,6 +61,7 @@ class Asked:
 @click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Go on with the comparison in DIR.")
 @click.option("--anew", is_flag=True, help="With --resume: measure points that were cut from their start.")
 @click.option("--skip-checks", is_flag=True, help="Bring up without checking the nodes first.")
+@click.option("--dry-run", is_flag=True, help="Say what would be brought up and measured, and the least that it takes.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -109,6 +70,7 @@ def command(
     resume: Path | None,
     anew: bool,
     skip_checks: bool,
+    dry_run: bool,
     **options: Any,
 ) -> int:
     """Bring up one INVENTORY after another on the same nodes, send each the same requests, take it down.
@@ -125,130 +87,29 @@ def command(
     if resume is not None:
         if names:
             raise UsageError("--resume says what is compared", hint="leave the names out")
-        return _again(ctx, resume, anew)
+        return _again(ctx, resume, anew=anew, dry_run=dry_run)
     paths = [find_inventory(name, _places(common)) for name in names]
     compared = contenders(paths)
     typed = Typed(**options)
+    if typed.trace is not None:
+        typed = replace(typed, trace=str(Path(typed.trace).resolve()))  # --resume may be typed elsewhere
     wanted = read(typed, DRIVERS)
     again = ("compare", *(str(path.resolve()) for path in paths), *typed.arguments())
     asked = Asked(typed, wanted, skip_checks, anew, (*again, *(["--skip-checks"] if skip_checks else [])))
     directory = out or _RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-compare"
-    return _compare(common, compared, asked, directory)
+    return foresee(common, compared, asked, directory) if dry_run else compare(common, compared, asked, directory)
 
 
 def _places(options: Globals) -> list[Path]:
     return [Path(FOLDER), options.inventory.parent, options.inventory.parent / FOLDER]
 
 
-def _again(ctx: click.Context, directory: Path, anew: bool) -> int:
+def _again(ctx: click.Context, directory: Path, *, anew: bool, dry_run: bool) -> int:
     meta = read_meta(directory)
     if meta.arguments[:1] != ("compare",):
         raise UsageError(f"{directory} is no comparison", hint="`pdctl bench run --resume` goes on with other runs")
-    words = [*meta.arguments[1:], "--out", str(directory), *(["--anew"] if anew else [])]
+    words = [*meta.arguments[1:], "--out", str(directory)]
+    words += [*(["--anew"] if anew else []), *(["--dry-run"] if dry_run else [])]
     with command.make_context("compare", words, parent=ctx.parent, obj=ctx.obj) as again:
         code: int = command.invoke(again)
-    return code
-
-
-def _compare(options: Globals, compared: Sequence[Contender], asked: Asked, directory: Path) -> int:
-    signals = Signals()
-    view = CompareView(options, signals)
-    try:
-        return asyncio.run(_body(options, compared, asked, directory, signals, view))
-    except asyncio.CancelledError:
-        raise Interrupted("stopped at once", hint=f"go on with `pdctl bench compare --resume {directory}`") from None
-    finally:
-        view.close()
-
-
-async def _body(
-    options: Globals, compared: Sequence[Contender], asked: Asked, directory: Path, signals: Signals, view: CompareView
-) -> int:
-    for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, signals.ask)
-    points = {each.name: asked.wanted.points(each.name) for each in compared}
-    refuse_empty([point for each in points.values() for point in each])
-    meta = _meta(options, compared, asked, points)
-    for text in unfair(compared):
-        click.echo(f"? {text}", err=True)
-    stage = ClusterStage(view.showing, options.run, UpOptions(skip_checks=asked.skip_checks))
-    try:
-        standing = await survey(stage, compared)
-        _agree(options, standing)
-        with open_run(directory, meta) as run:
-            targets = {each.name: _target(each, asked) for each in compared}
-            goes_on = Manner(anew=asked.anew, goes_on=asked.wanted.driver == "builtin")
-            player = Player(run, _driver(asked, compared[0]), targets, view, signals.now, SystemClock(), goes_on)
-            campaign = Campaign(stage, compared, points, run, player, targets, view, signals, SystemClock())
-            code = await campaign.go(standing)
-        view.close()
-        return _tell(options, directory, code)
-    except PdctlError as error:
-        view.close()
-        return show_failure(error, options)
-
-
-def _meta(
-    options: Globals, compared: Sequence[Contender], asked: Asked, points: Mapping[str, Sequence[Point]]
-) -> RunMeta:
-    """Another inventory under the same name is another comparison, so their digests are a part of what is measured."""
-    wanted = asked.wanted
-    definition = define(
-        wanted.driver,
-        {each.name: note_target(_target(each, asked), layout_of(each.deployment)) for each in compared},
-        [point for each in compared for point in points[each.name]],
-        slo=wanted.slo or compared[0].deployment.slo,
-        criterion=wanted.criterion,
-        counted_from=wanted.counted_from,
-        settings={f"inventory {each.name}": each.deployment.digest for each in compared},
-    )
-    started = utc(SystemClock().time(), "%Y-%m-%dT%H:%M:%SZ")
-    return meta_of(definition, run=options.run, started=started, arguments=asked.arguments, directory=str(Path.cwd()))
-
-
-def _target(contender: Contender, asked: Asked) -> Target:
-    return replace(contender.target, vocab=asked.wanted.vocab)
-
-
-def _driver(asked: Asked, base: Contender) -> Driver:
-    wanted, typed = asked.wanted, asked.typed
-    if wanted.driver == "builtin":
-        warm_up = WARM_UP if wanted.warm_up is None else wanted.warm_up
-        return BuiltinDriver(warm_up=warm_up, stall_s=wanted.stall_s or STALL_S)
-    program = tuple(shlex.split(typed.driver_program or ""))
-    return driver_named(wanted.driver, Means(program=program, tokenizer=typed.tokenizer or base.deployment.model.path))
-
-
-def _agree(options: Globals, standing: Standing) -> None:
-    """Ask before something that serves is taken down. Raises PlanRefused, Interrupted."""
-    if not standing.running or options.yes:
-        return
-    if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise PlanRefused(
-            f"{standing.words} on these nodes, and would be taken down", hint="take it down first, or agree with --yes"
-        )
-    if not click.confirm(f"{standing.words} on these nodes. Measure, and take it down?"):
-        raise Interrupted("nothing was changed")
-
-
-def _tell(options: Globals, directory: Path, code: int) -> int:
-    """The tables, and where the rest is."""
-    try:
-        report = read_report([directory])
-    except BenchError as error:
-        return max(code, show_failure(error, options))
-    page = directory / PAGE
-    page.write_text(html_page(report, title=f"Compared: {', '.join(report.deployments)}"))
-    if options.json:
-        body = {"directory": str(directory), "exit_code": code, "improvements": improvements_document(report)}
-        say_json(options, "bench_compared", {**body, **as_document(report)}, cluster="")
-        return code
-    click.echo()
-    for line in improvement_lines(report):
-        Console(highlight=False).print(line, soft_wrap=True)
-    rated = any(entry.load.rate_per_s is not None and entry.load.concurrency is None for entry in report.entries)
-    show(report, [Part.TABLE, *([Part.ATTAINMENT] if rated else [])])
-    click.echo(f"{directory}: `pdctl bench report {directory}` shows more, {page} has sliders for the targets")
-    if code:
-        click.echo(f"not all of it is measured: `pdctl bench compare --resume {directory}` goes on", err=True)
     return code

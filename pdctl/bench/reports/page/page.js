@@ -43,9 +43,10 @@ const figure = (group, name) => mean(group.map(point => point.figures[name]));
 
 function loadAxis() {
   const points = DATA.points.filter(each => each.scenario === state.scenario);
-  const rated = points.every(each => each.concurrency === null && each.rate !== null);
-  return rated ? {of: point => point.rate, axis: {label: "requests offered per second", say: amount}, unit: "req/s"}
-    : {of: point => point.concurrency, axis: {label: "concurrency", say: amount}, unit: "concurrent"};
+  const some = name => points.some(each => each[name] !== null);
+  if (some("concurrency")) return {of: point => point.concurrency, axis: {label: "concurrency", say: amount}, unit: "concurrent"};
+  if (some("rate")) return {of: point => point.rate, axis: {label: "requests offered per second", say: amount}, unit: "req/s"};
+  return {of: point => point.times ?? 1, axis: {label: "times the trace's own rate", say: amount}, unit: "x the trace"};
 }
 
 function showCards(limits) {
