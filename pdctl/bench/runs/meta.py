@@ -65,7 +65,12 @@ def commit_of(root: Path) -> str:
         head = (root / ".git" / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
-        return (root / ".git" / head.removeprefix("ref: ")).read_text().strip()
+        name = head.removeprefix("ref: ")
+        loose = root / ".git" / name
+        if loose.exists():
+            return loose.read_text().strip()
+        packed = (root / ".git" / "packed-refs").read_text().splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
     except OSError:
         return ""
 

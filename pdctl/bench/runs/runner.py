@@ -20,7 +20,7 @@ from pdctl.bench.runs.point_files import Done, PointFiles, Stretch
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.remaining import remaining, spent_s
 from pdctl.bench.runs.row_codec import StoredRow
-from pdctl.bench.runs.stretch import Count, Ran, Stop, StretchRunner, unsent
+from pdctl.bench.runs.stretch import Count, Ran, Stop, StretchRunner, ToolProgress, unsent
 from pdctl.control.clock import Clock, utc
 from pdctl.errors import PdctlError
 from pdctl.model.events import Event
@@ -75,6 +75,7 @@ class Player:
     clock: Clock
     manner: Manner = Manner()
     tally: Tally = field(default_factory=Tally)
+    tool: ToolProgress = field(default_factory=ToolProgress)
     _numbers: dict[str, int] = field(default_factory=dict)
     _measured: dict[str, tuple[PointNote, Figures]] = field(default_factory=dict)
     _paces: dict[str, Pace] = field(default_factory=dict)
@@ -145,13 +146,14 @@ class Player:
             count.add(each.row)
 
         def tick(here_s: float | None) -> None:
-            this_s = None if here_s is None else eta_s(rest, ended=count.here, elapsed_s=here_s)
+            here = max(count.here, self.tool.done)
+            this_s = None if here_s is None else eta_s(rest, ended=here, elapsed_s=here_s)
             paces = [(each, self._paces.get(each.scenario)) for each in later]
-            so_far = (count.ended, len(point.workload.asked), count.ok, count.failed)
+            so_far = (len(stored) + here, len(point.workload.asked), count.ok, count.failed)
             times = (None if here_s is None else offset_s + here_s, this_s, run_eta_s(this_s, paces))
             self.emit(Progress(point.id, *self._place(point), *so_far, *times, point.duration_s))
 
-        runner = StretchRunner(self.driver, self.clock, self.stop, self.manner.progress_s)
+        runner = StretchRunner(self.driver, self.clock, self.stop, self.manner.progress_s, self.tool)
         with files.appending(number) as out:
             try:
                 return await runner.run(

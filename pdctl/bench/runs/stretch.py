@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pdctl.bench.driver import Driver, Measured
@@ -43,6 +43,17 @@ class Count:
         self.failed += not row.ok
 
 
+@dataclass(slots=True)
+class ToolProgress:
+    """What an external tool shows of its progress: its rows come only at its end."""
+
+    done: int = 0
+
+    def note(self, done: int, of: int) -> None:
+        """As `Means.on_progress`."""
+        self.done = done
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """How a stretch went. `measured` None: the operator insisted, and what was in flight has no row."""
@@ -60,6 +71,7 @@ class StretchRunner:
     clock: Clock
     stop: Stop
     every_s: float = 1.0
+    tool: ToolProgress = field(default_factory=ToolProgress)
 
     async def run(
         self,
@@ -76,6 +88,7 @@ class StretchRunner:
         Raises BenchError where the driver cannot run or rows cannot be written; then nothing runs on.
         """
         rows: asyncio.Queue[Row | None] = asyncio.Queue()
+        self.tool.done = 0
         sending_s: list[float] = []  # when the part that is measured began, once a row says it
 
         def note(row: Row) -> None:
@@ -103,9 +116,11 @@ class StretchRunner:
         finally:
             await _end(driving, writing, ticking, insisted)
 
-    async def _tick(self, sending_s: Sequence[float], tick: Callable[[float | None], None]) -> None:
+    async def _tick(self, sending_s: list[float], tick: Callable[[float | None], None]) -> None:
         while True:
             await self.clock.sleep(self.every_s)
+            if not sending_s and self.tool.done:
+                sending_s.append(self.clock.monotonic() - self.every_s)
             tick(self.clock.monotonic() - sending_s[0] if sending_s else None)
 
 

@@ -24,6 +24,7 @@ from pdctl.bench.runs.events import BenchEnded, BenchStarted, BenchTold
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.runner import Listener, Manner, Player, Tally
+from pdctl.bench.runs.stretch import ToolProgress
 from pdctl.cli.bench.run_dry import say_dry
 from pdctl.cli.bench.run_target import Named, named_target
 from pdctl.cli.bench.run_typed import Typed, Wanted, read, refuse_empty
@@ -145,12 +146,13 @@ async def _measure(options: Globals, prepared: Prepared, emit: Listener, interru
         if not _all_done(prepared):
             target = await _unless(interrupt, _reach(prepared, stack, emit))
         stack.push_async_callback(_dropped, asyncio.create_task(_say_stopping(interrupt, emit)))
-        driver, target = _driver(prepared, target, stack)
+        tool = ToolProgress()
+        driver, target = _driver(prepared, target, tool, stack)
         run = stack.enter_context(open_run(prepared.directory, _meta(options, prepared)))
         done = read_run(run.path)
         emit(_started(prepared, len(done.done)))
         manner = Manner(anew=prepared.anew, goes_on=prepared.wanted.driver == "builtin")
-        player = Player(run, driver, {target.deployment: target}, emit, interrupt, clock, manner)
+        player = Player(run, driver, {target.deployment: target}, emit, interrupt, clock, manner, tool=tool)
         tally = await player.play(prepared.points)
         emit(_ended(run, tally, clock.monotonic() - began_s))
     return tally.exit_code
@@ -199,7 +201,7 @@ async def _reach(prepared: Prepared, stack: AsyncExitStack, emit: Listener) -> T
     return target
 
 
-def _driver(prepared: Prepared, target: Target, stack: AsyncExitStack) -> tuple[Driver, Target]:
+def _driver(prepared: Prepared, target: Target, tool: ToolProgress, stack: AsyncExitStack) -> tuple[Driver, Target]:
     """Who sends, and the target as it is seen from there."""
     wanted, typed, deployment = prepared.wanted, prepared.typed, prepared.named.deployment
     if wanted.driver == "builtin":
@@ -208,14 +210,14 @@ def _driver(prepared: Prepared, target: Target, stack: AsyncExitStack) -> tuple[
     program = tuple(shlex.split(typed.driver_program or ""))
     tokenizer = typed.tokenizer or ("" if deployment is None else deployment.model.path)
     if typed.driver_on is None:
-        return driver_named(wanted.driver, Means(program=program, tokenizer=tokenizer)), target
+        return driver_named(wanted.driver, Means(program=program, tokenizer=tokenizer, on_progress=tool.note)), target
     if deployment is None or typed.driver_on not in deployment.nodes:
         raise UsageError(f"--driver-on {typed.driver_on}: no such node", hint="a node of the inventory")
     from pdctl.ssh.pool import SshShells
 
     shells = SshShells(deployment.nodes)
     stack.push_async_callback(shells.close)
-    means = Means(shell=shells.shell(typed.driver_on), program=program, tokenizer=tokenizer)
+    means = Means(shells.shell(typed.driver_on), program, tokenizer, tool.note)
     router = deployment.router
     url = f"http://{local_address(router)}" if typed.driver_on == router.node else prepared.named.target.url
     return driver_named(wanted.driver, means), replace(target, url=url)

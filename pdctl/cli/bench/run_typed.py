@@ -168,7 +168,8 @@ def _together(given: Mapping[str, object], wanted: Wanted, wrong: Mistakes) -> N
             if given[name] is not None:
                 wrong.add(f"--{name} without --url", "the inventory says it")
     if wanted.driver != "builtin":
-        for name in ("warm_up", "stall", "duration"):
+        only_builtin = ["warm_up", "stall"] + ["duration"] * any(offer.timed for offer in wanted.offers)
+        for name in only_builtin:
             if given[name] is not None:
                 option = f"--{name.replace('_', '-')}"
                 wrong.add(f"{option} with --driver {wanted.driver}", "only the built-in driver has it")
