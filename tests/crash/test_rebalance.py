@@ -1,4 +1,4 @@
-"""`watch --auto` in a simulated cluster: what the policy decides becomes a suggestion, one ordinary move, or nothing."""
+"""`watch --auto` in a simulated cluster: what the policy decides becomes a suggestion, an ordinary move, or nothing."""
 
 from __future__ import annotations
 
