@@ -110,3 +110,26 @@ def guidellm_report(successful: list[Any], errored: list[Any] | None = None) -> 
         "config": {},
         "benchmarks": [{"type_": "generative_benchmark", "config": {}, "requests": requests, "duration": 0.5}],
     }
+
+
+def lm_eval_results(strict: float = 0.9, stderr: float = 0.02) -> dict[str, Any]:
+    """200 documents of gsm8k, of the second filter without a standard error."""
+    return {
+        "results": {
+            "gsm8k": {
+                "name": "gsm8k",
+                "alias": "gsm8k",
+                "sample_len": 200,
+                "exact_match,strict-match": strict,
+                "exact_match_stderr,strict-match": stderr,
+                "exact_match,flexible-extract": strict,
+                "exact_match_stderr,flexible-extract": "N/A",
+            }
+        },
+        "versions": {"gsm8k": 3.0},
+        "n-shot": {"gsm8k": 5},
+        "higher_is_better": {"gsm8k": {"exact_match": True}},
+        "n-samples": {"gsm8k": {"original": 1319, "effective": 200}},
+        "config": {"model": "local-completions", "limit": 200.0},
+        "lm_eval_version": "0.4.13",
+    }

@@ -17,7 +17,7 @@ class Means:
     `on_progress` is told (requests done, requests in all), where the tool shows them.
     """
 
-    shell: Shell = field(default_factory=LocalShell)
+    shell: Shell = field(default_factory=lambda: LocalShell("this machine"))
     program: tuple[str, ...] = ()
     tokenizer: str = ""
     on_progress: Callable[[int, int], None] | None = None

@@ -177,7 +177,7 @@ def _failure(job: Job, node: str, status: int, stderr: bytes) -> BenchError:
         return BenchError(f"{job.tool} is not installed on {node}: {words or 'command not found'}", hint=job.install)
     return ToolFailed(
         f"{job.tool} failed on {node} with status {status}: {words or 'it said nothing'}",
-        hint="run it there by hand; `raw.json` of an earlier point shows its command line",
+        hint=f"run it there by hand: {quote(job.argv)}",
         said=_text(stderr),
     )
 
