@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "send a load and measure it: TTFT, ITL, throughput, goodput; goes on where it was stopped",
     "results": "results of runs, and of files that vllm bench serve or SGLang wrote, side by side; written as theirs",
     "score": "a run scored so that it compares with Narwhal's: misses by cause, goodput, moves; its journals",
+    "eval": "whether a cluster still answers as well as its baseline: lm-eval's tasks through the router",
     "report": "what was measured: tables, charts, every request by its targets; HTML, CSV, JSON",
 }
 
