@@ -127,6 +127,10 @@ class Contest:
     calibrated: bool
 
     @property
+    def with_colocated(self) -> bool:
+        return self.first.endswith("M") or self.second.endswith("M")
+
+    @property
     def ratio_error(self) -> float:
         """Of the improvement, as a share, signed."""
         return self.said / self.published - 1

@@ -67,10 +67,10 @@ PROFILES: Mapping[str, StepConstants] = MappingProxyType(
     {
         "laptop": LAPTOP,
         "fast": StepConstants(2e-3, 0.0, 0.0, 2e-3, 1e-6, 0.0, 0.0),
-        # Fitted on Moreh's published DeepSeek R1 tables, 5 x 8 MI300X, DP8 + EP8 per node.
-        "r1-mi300x-ep8": StepConstants(60.3e-3, 0.80e-3, 2.2e-8, 0.41, 0.430e-3, 0.0238e-3, 1.5e-6),
-        # Fitted on the published MORI-IO 1P1D tables, Qwen3-235B, TP4.
-        "qwen3-235b-mi300x-tp4": StepConstants(15.6e-3, 0.0, 0.0, 15.8e-3, 58.5e-6, 0.0, 0.0),
+        # Fitted on Moreh's published DeepSeek R1 tables, 5 x 8 MI300X, DP8 + EP8 per node (pdctl.perf.published_fit).
+        "r1-mi300x-ep8": StepConstants(61.004e-3, 0.73580e-3, 2.2e-8, 0.51207, 0.37744e-3, 31.144e-6, 1.3126e-6),
+        # Fitted on the attainments of the published MORI-IO article, Qwen3-235B, TP4 (pdctl.perf.published_mori).
+        "qwen3-235b-mi300x-tp4": StepConstants(17.249e-3, 0.21277e-3, 0.0, 15.700e-3, 58.031e-6, 0.0, 0.0),
     }
 )
 """Named constants. Where a source gives no value for a term, the term is 0."""

@@ -40,7 +40,7 @@ def test_one_long_prompt_stalls_a_node_almost_as_long_as_eight() -> None:
     constants = PROFILES["r1-mi300x-ep8"]
     one = step_time_s(constants, [RankLoad(32, 32000, 8192)] + [RankLoad(32, 32000)] * 7)
     eight = step_time_s(constants, [RankLoad(32, 32000, 8192)] * 8)
-    assert one > 0.7 * eight
+    assert one > 0.65 * eight
     assert one > 40 * step_time_s(constants, [RankLoad(32, 32000)] * 8)
 
 

@@ -16,7 +16,7 @@ def command(options: Globals, published: bool, refit: bool) -> int:
     """Fit the performance model's constants to measured runs, and say how far off it is.
 
     --published: plays every published row with the built-in constants, which were fitted on four of them, and prints
-    each row's error. Exit 1 where a target is missed.
+    each row's error.
     """
     if refit and not published:
         raise UsageError("--refit is of --published")

