@@ -36,6 +36,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "source": "source|raw|raw run|run|run path",
     "kv_bytes_per_token": "kv bytes per token|kv bytes token|kv cache bytes per token|bytes per token",
     "kv_bytes_per_s": "kv bandwidth bytes per s|kv bytes per s|bandwidth bytes per s",
+    "note": "seed|requests|failed|note|notes|comment|date|host|node",
     "tpsu": "tpsu",
     "tpsg": "tpsg",
     "best_p_gpus": "best p gpus|best prefill gpus",
@@ -57,8 +58,8 @@ _STATISTICS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`means`: `tp`, `dp`, `gpus`, `width`, `concurrency`, `isl`, `osl`, `model`, `phase`, `source`; of throughputs
-    `output`, `total`, `input`, `tok_s` (unsaid which), `req_s`; `ttft`, `tpot`, `itl`; what is derived from a match:
+    """`means`: `tp`, `dp`, `gpus`, `width`, `concurrency`, `isl`, `osl`, `model`, `phase`, `source`, `note`; of
+    throughputs `output`, `total`, `input`, `tok_s` (unsaid which), `req_s`; `ttft`, `tpot`, `itl`; what is derived from a match:
     `tpsu`, `tpsg`, `demand`, `best_p_gpus`, `total_gpus`, `p_gpus`; or "" where it is not known.
 
     `phase`, `width`, `concurrency`: those that the name itself says (`prefill_tp2`, `c16`). `unit_s`: the seconds in

@@ -10,6 +10,7 @@ COMMANDS = {
     "compare": "deployments one after another on the same nodes, and how much better each is than the first",
     "diff": "what changed from one run to a later one, and whether the seeds support it",
     "match": "rate matching: how many prefill GPUs a decode instance needs, from phases measured apart",
+    "sweep": "prefill, decode or aggregated alone, over widths and concurrencies, on free nodes",
     "candidates": "write layouts as inventories on the same nodes: 2p-tp1-1d-tp2, agg-tp4",
     "run": "send a load and measure it: TTFT, ITL, throughput, goodput; goes on where it was stopped",
     "results": "results of runs, and of files that vllm bench serve or SGLang wrote, side by side; written as theirs",
