@@ -116,6 +116,17 @@ async def test_a_server_that_hangs_is_cut_at_the_deadline() -> None:
     assert "within 0.5 s" in row.error
 
 
+async def test_a_body_that_never_ends_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdctl.bench.drivers.connection._AFTER_DONE_S", 0.1)
+
+    async def script(writer: asyncio.StreamWriter, _: Mapping[str, Any]) -> None:
+        writer.write(GOOD.removesuffix(end()))
+        await asyncio.sleep(60)
+
+    async with asyncio.timeout(patient(5)):
+        assert (await ask(script)).ok
+
+
 async def test_a_load_that_stands_still_ends_and_names_what_was_in_flight() -> None:
     async def script(writer: asyncio.StreamWriter, body: Mapping[str, Any]) -> None:
         writer.write(GOOD if body["max_tokens"] == 1 else head() + token())

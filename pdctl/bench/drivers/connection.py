@@ -14,6 +14,8 @@ import httptools
 from pdctl.bench.drivers.reply import Reply
 
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_AFTER_DONE_S = 5.0
+"""For the body to end after [DONE]. To hang up at once would look like a client that lost interest."""
 
 
 class Connection(asyncio.Protocol):
@@ -89,6 +91,8 @@ class Connection(asyncio.Protocol):
             self._end("")
             if not keep and self._transport is not None:
                 self._transport.close()
+        elif self._reply is not None and self._reply.answer.done:
+            asyncio.get_running_loop().call_later(_AFTER_DONE_S, self._enough, self._reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         begun = self._reply is not None and self._reply.status != 0
@@ -128,6 +132,10 @@ class Connection(asyncio.Protocol):
             self._complete = True
         else:
             self._forget_head()  # that was a "100 Continue"
+
+    def _enough(self, reply: Reply) -> None:
+        if self._reply is reply:
+            self.lose("")
 
     def _end(self, lost: str) -> None:
         ended, self._ended = self._ended, None
