@@ -29,16 +29,13 @@ class Busy:
 
 def busy(predicted: Predicted, fleet: Fleet, offer: Offer, slo: Slo) -> Busy:
     """By the closed forms, each pool as so many of its first instance."""
-    found: dict[Role, float | None] = {}
-    for role in (Role.PREFILL, Role.DECODE):
-        instances: Sequence[InstanceModel] = [each for each in predicted.split.layout.instances if each.role is role]
-        if not instances:
-            found[role] = None
-            continue
-        form = ClosedForm(instances[0], fleet.transfer, slo)
-        load = form.prefill_load if role is Role.PREFILL else form.decode_load
-        found[role] = load(len(instances), offer)
-    return Busy(found[Role.PREFILL], found[Role.DECODE])
+    instances = predicted.split.layout.instances
+    prefill: Sequence[InstanceModel] = [each for each in instances if each.role is Role.PREFILL]
+    decode: Sequence[InstanceModel] = [each for each in instances if each.role is Role.DECODE]
+    if not prefill or not decode:
+        return Busy(None, None)
+    form = ClosedForm(prefill[0], decode[0], fleet.transfer, slo)
+    return Busy(form.prefill_load(len(prefill), offer), form.decode_load(len(decode), offer))
 
 
 def why(predicted: Predicted, fleet: Fleet, offer: Offer, slo: Slo) -> str:

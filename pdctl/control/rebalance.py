@@ -47,8 +47,9 @@ def rebalancer_of(deployment: Deployment, profiles: Sequence[Profile], restart_s
     deployment = _life_size(deployment)
     modelled = fleet_of(deployment, profiles)
     _refuse_shape(modelled)
-    prefill = modelled.fleet.kinds[0].instances[Role.PREFILL][0]
-    closed = ClosedForm(prefill, modelled.fleet.transfer, deployment.slo)
+    instances = modelled.fleet.kinds[0].instances
+    prefill, decode = instances[Role.PREFILL][0], instances[Role.DECODE][0]
+    closed = ClosedForm(prefill, decode, modelled.fleet.transfer, deployment.slo)
     settings = Settings(
         prefill_floor=modelled.fleet.prefill_floor, decode_floor=modelled.fleet.decode_floor, restart_s=restart_s
     )
