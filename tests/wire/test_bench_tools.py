@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ import pytest
 from pdctl.bench.drivers.aiperf import AiPerf
 from pdctl.bench.drivers.guidellm import GuideLlm
 from pdctl.bench.drivers.means import Means
+from pdctl.bench.drivers.on_node import vllm_on_node
 from pdctl.bench.drivers.tool import Job, run_tool
 from pdctl.bench.drivers.vllm_serve import VllmServe
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
+from pdctl.model.deployment import DockerSpec, Mount
+from pdctl.model.role import EngineKind, SupervisorKind
 from pdctl.perf.workload import Asked
 from pdctl.ssh.local import LocalShell
 from pdctl.ssh.pool import SshShells
 from tests.bench_tools import aiperf_record, guidellm_report, guidellm_request, point, stand_in, target, vllm_result
+from tests.unit.deployments import DEEPSEEK, mori_1p1d
 from tests.waiting import wait_until
 from tests.wire.ssh_server import node, serving
 
@@ -152,3 +157,35 @@ pathlib.Path(spec["outputs"][0]["path"]).write_text(json.dumps({report!r}))
     assert "sk-1" not in json.dumps(measured.raw)
     with pytest.raises(BenchError, match="not after a time"):
         await driver.run(point(duration_s=5.0), target(), on_row=lambda row: None, stop=never)
+
+
+async def test_vllm_of_an_image_runs_in_a_container_that_sees_its_directory(
+    tmp_path: Path, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = vllm_stand_in(tmp_path, seen)
+    stand_in(
+        tmp_path / "bin",
+        "docker",
+        f"""
+assert argv[:2] == ["run", "--rm"] and "--init" in argv
+assert argv[argv.index("--workdir") + 1] == os.getcwd() and f"{{os.getcwd()}}:{{os.getcwd()}}" in argv
+assert argv[argv.index("--entrypoint") + 1] == "vllm"
+image = argv.index("rocm/vllm:1")
+assert argv[image - 2 : image] == [
+    "--mount=type=bind,source=/data,target=/data,readonly",
+    "--mount=type=bind,source=/models/DeepSeek-R1,target=/models/DeepSeek-R1,readonly",
+]
+os.execv({str(inside)!r}, ["vllm", *argv[image + 1 :]])
+""",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    base = mori_1p1d()
+    engine = replace(base.engine, supervisor=SupervisorKind.DOCKER, image="rocm/vllm:1", kind=EngineKind.VLLM)
+    deployment = replace(base, engine=engine, model=DEEPSEEK, docker=DockerSpec(mounts=(Mount("/data", "/data"),)))
+    driver = VllmServe(Means(LocalShell(), vllm_on_node(deployment), DEEPSEEK.path))
+    measured = await driver.run(point(), target(api_key="sk-1"), on_row=lambda row: None, stop=never)
+    assert [row.ok for row in measured.rows] == [True, True]
+    assert read(seen)["key"] == "sk-1" and "--tokenizer" in read(seen)["argv"]
+    python = replace(engine, supervisor=SupervisorKind.SYSTEMD, python="/opt/vllm/bin/python")
+    assert vllm_on_node(replace(base, engine=python)) == ("/opt/vllm/bin/vllm",)
+    assert vllm_on_node(replace(base, engine=replace(engine, kind=EngineKind.SIMULATED))) == ()

@@ -16,6 +16,7 @@ from pdctl.bench.driver import Driver
 from pdctl.bench.drivers.builtin import STALL_S, WARM_UP, BuiltinDriver
 from pdctl.bench.drivers.chosen import DRIVERS, driver_named
 from pdctl.bench.drivers.means import Means
+from pdctl.bench.drivers.on_node import node_means
 from pdctl.bench.point import Point, Target
 from pdctl.bench.reach import find_model, prove, reached
 from pdctl.bench.runs.definition import Definition, define, note_target
