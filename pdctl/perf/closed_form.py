@@ -75,8 +75,12 @@ class ClosedForm:
         return min(most, spare_s / per_seq_s) if per_seq_s > 0 else most
 
     def decode_rate(self, isl: float, osl: float) -> float:
-        """Requests written per second with B* sequences on every rank."""
-        return self.decode.ranks * self.decode_batch(isl, osl) / (osl * self.slo.itl_s)
+        """Requests written per second with B* sequences on every rank. Where seats or KV bound B*, steps are quicker
+        than the target."""
+        batch, constants = self.decode_batch(isl, osl), self.decode.constants
+        per_seq_s = constants.decode_per_seq_s + constants.decode_per_context_token_s * (isl + osl / 2)
+        step_s = min(self.slo.itl_s, constants.decode_s + per_seq_s * batch)
+        return self.decode.ranks * batch / (osl * step_s) if step_s > 0 else 0.0
 
     def prefill_load(self, count: int, offer: Offer) -> float:
         """1.0: all that the pool can read."""
