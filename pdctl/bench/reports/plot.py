@@ -72,7 +72,8 @@ def chart(title: str, series: Sequence[Series], x: Axis, y: Axis, room: Room, *,
     lines.append(Text(f"{'':{margin}}{corner}{floor * width}", style="dim"))
     lines.append(Text(_under(x, x_ticks, field, margin + 1), style="dim"))
     lines.append(Text(f"{y.label} over {x.label}"[: room.columns].rjust(margin + 1 + width), style="dim"))
-    return [*lines, *legend([each.name for each in series], room)]
+    several = [Text(f"  {_MANY} several", style="dim")] if field.several else []
+    return [*lines, *legend([each.name for each in series], room), *several]
 
 
 def legend(names: Sequence[str], room: Room) -> list[Text]:
@@ -119,6 +120,7 @@ class _Field:
         self._columns, self._rows, self._x, self._y = columns, rows, x, y
         self._ascii = ascii_only
         self._cells: dict[tuple[int, int], tuple[str, str]] = {}
+        self.several = False
 
     def row(self, value: float) -> int:
         return self._rows - 1 - _cell(value, self._y, self._rows)
@@ -136,6 +138,7 @@ class _Field:
             mine = glyph(number, ascii_only=self._ascii)
             taken = there is not None and there[0] not in (_LINE, _ASCII_LINE, mine)
             self._cells[cell] = (_MANY, "bold") if taken else (mine, style(number))
+            self.several = self.several or taken
 
     def line(self, row: int) -> Text:
         text = Text()

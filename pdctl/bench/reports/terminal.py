@@ -82,7 +82,7 @@ def _seeds(report: Report, points: Sequence[Summary], room: Room, load: str | No
 
 
 def _goodputs(report: Report, points: Sequence[Summary]) -> Iterator[Text]:
-    """The highest rate that each deployment carries, where rates were offered."""
+    """The highest rate that each deployment carries, where rates were offered; "at least" where none was too high."""
     if any(each.load.rate_per_s is None for each in points):
         return
     best = {
@@ -92,7 +92,9 @@ def _goodputs(report: Report, points: Sequence[Summary]) -> Iterator[Text]:
     first = next(iter(best.values()), None)
     for name, point in best.items():
         rate = None if point is None else point.load.rate_per_s
-        said = "none of the rates" if rate is None else f"{rate:g} req/s"
+        heaviest = max((each.load.order for each in points if each.deployment == name), default=None)
+        more = "at least " if point is not None and point.load.order == heaviest else ""
+        said = "none of the rates" if rate is None else f"{more}{rate:g} req/s"
         base = first.load.rate_per_s if first is not None and first is not point else None
         gain = f" ({ratio(rate / base)})" if rate and base else ""
         yield Text(f"goodput at {share(report.slo.attainment)}: {printable(name)} {said}{gain}")
@@ -110,7 +112,7 @@ def load_axis(points: Sequence[Summary]) -> tuple[str, Callable[[Load], float | 
 def _attainment(report: Report, points: Sequence[Summary], room: Room, load: str | None) -> list[Text]:
     label, at = load_axis(points)
     series = _series(report, points, lambda each: at(each.load), lambda each: each.attainment)
-    y = Axis("share of requests that met the SLO", lambda value: f"{value:.0%}", high=1.0)
+    y = Axis("share of requests that met the SLO", lambda value: f"{value:.0%}", low=0.0, high=1.0)
     return chart("SLO attainment", series, Axis(label, amount), y, room)
 
 

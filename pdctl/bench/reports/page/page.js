@@ -52,14 +52,14 @@ function loadAxis() {
 function showCards(limits) {
   const {of, unit} = loadAxis();
   const found = DATA.deployments.map(name => {
-    const group = best(groups(name), limits);
-    return {name, value: group ? of(group[0]) : null};
+    const all = groups(name), group = best(all, limits);
+    return {name, value: group ? of(group[0]) : null, more: group !== null && group === all.at(-1)};
   });
   const base = found[0].value;
   $("cards").replaceChildren(...found.filter(each => groups(each.name).length).map(each => {
     const gain = base && each.value && each.name !== found[0].name ? ` · ${(each.value / base).toFixed(2)}x` : "";
     const card = make("div", "card", make("span", "quiet small", each.name),
-      make("b", "", each.value === null ? "none " : `${amount(each.value)} `, make("small", "", `${unit}${gain}`)),
+      make("b", "", each.value === null ? "none " : `${each.more ? "≥ " : ""}${amount(each.value)} `, make("small", "", `${unit}${gain}`)),
       make("span", "quiet small", `heaviest load with at least ${percent(limits.share)} met`));
     card.style.setProperty("--mark", colour(each.name));
     return card;
