@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pdctl.bench.drivers.means import Means
 from pdctl.engines.vllm import program
 from pdctl.model.deployment import Deployment, Mount
 from pdctl.model.role import EngineKind, SupervisorKind
-from pdctl.ssh.ports import Shell
 from pdctl.ssh.sudo import SudoShell
 
 # The tool's directory is the present one, here as in the container. A signal to the client is passed on to what runs
@@ -18,15 +19,15 @@ _IN_CONTAINER = (
 )
 
 
-def node_means(
-    deployment: Deployment, shell: Shell, driver: str, *, program: tuple[str, ...] = (), tokenizer: str = ""
-) -> Means:
-    """`driver` on the node of `shell`; a `program` that is given goes before the inventory's. Containers are started as
-    root, as those of the engines are."""
-    if program or driver != "vllm":
-        return Means(shell, program, tokenizer)
-    contained = deployment.engine.supervisor is SupervisorKind.DOCKER
-    return Means(SudoShell(shell) if contained else shell, vllm_on_node(deployment), tokenizer)
+def on_node(means: Means, deployment: Deployment, driver: str) -> Means:
+    """The means of `driver` on a node of `deployment`: where they name no program, the inventory's. Containers are
+    started as root, as those of the engines are."""
+    if means.program or driver != "vllm":
+        return means
+    shell = means.shell
+    if deployment.engine.supervisor is SupervisorKind.DOCKER:
+        shell = SudoShell(shell)
+    return replace(means, shell=shell, program=vllm_on_node(deployment))
 
 
 def vllm_on_node(deployment: Deployment) -> tuple[str, ...]:

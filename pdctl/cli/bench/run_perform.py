@@ -16,7 +16,6 @@ from pdctl.bench.driver import Driver
 from pdctl.bench.drivers.builtin import STALL_S, WARM_UP, BuiltinDriver
 from pdctl.bench.drivers.chosen import DRIVERS, driver_named
 from pdctl.bench.drivers.means import Means
-from pdctl.bench.drivers.on_node import node_means
 from pdctl.bench.point import Point, Target
 from pdctl.bench.reach import find_model, prove, reached
 from pdctl.bench.runs.definition import Definition, define, note_target
@@ -214,11 +213,12 @@ def _driver(prepared: Prepared, target: Target, tool: ToolProgress, stack: Async
         return driver_named(wanted.driver, Means(program=program, tokenizer=tokenizer, on_progress=tool.note)), target
     if deployment is None or typed.driver_on not in deployment.nodes:
         raise UsageError(f"--driver-on {typed.driver_on}: no such node", hint="a node of the inventory")
+    from pdctl.bench.drivers.on_node import on_node
     from pdctl.ssh.pool import SshShells
 
     shells = SshShells(deployment.nodes)
     stack.push_async_callback(shells.close)
-    means = Means(shells.shell(typed.driver_on), program, tokenizer, tool.note)
+    means = on_node(Means(shells.shell(typed.driver_on), program, tokenizer, tool.note), deployment, wanted.driver)
     router = deployment.router
     url = f"http://{local_address(router)}" if typed.driver_on == router.node else prepared.named.target.url
     return driver_named(wanted.driver, means), replace(target, url=url)
