@@ -30,6 +30,7 @@ from pdctl.bench.reports.terminal import Part
 from pdctl.bench.runs.definition import define, note_target
 from pdctl.bench.runs.directory import holds_run, open_run, refuse_other
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
+from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.runner import Manner, Player
 from pdctl.cli.bench.compare_view import CompareView
 from pdctl.cli.bench.report import show
@@ -98,7 +99,7 @@ async def _body(
         click.echo(f"? {text}", err=True)
     stage = ClusterStage(view.showing, options.run, UpOptions(skip_checks=asked.skip_checks))
     try:
-        standing = await survey(stage, compared)
+        standing = Standing({}) if _all_measured(directory) else await survey(stage, compared)
         _agree(options, standing, compared)
         with open_run(directory, meta) as run:
             targets = {each.name: _target(each, asked) for each in compared}
@@ -149,6 +150,11 @@ def _driver(asked: Asked, base: Contender) -> Driver:
         return BuiltinDriver(warm_up=warm_up, stall_s=wanted.stall_s or STALL_S)
     program = tuple(shlex.split(typed.driver_program or ""))
     return driver_named(wanted.driver, Means(program=program, tokenizer=typed.tokenizer or base.deployment.model.path))
+
+
+def _all_measured(directory: Path) -> bool:
+    """Whether nothing is left to bring up: the tables can be shown without a node."""
+    return holds_run(directory) and all(point.done is not None for point in read_run(directory).points)
 
 
 def _agree(options: Globals, standing: Standing, compared: Sequence[Contender]) -> None:
