@@ -59,8 +59,8 @@ _STATISTICS: Final[Mapping[str, str]] = {
 @dataclass(frozen=True, slots=True)
 class Column:
     """`means`: `tp`, `dp`, `gpus`, `width`, `concurrency`, `isl`, `osl`, `model`, `phase`, `source`, `note`; of
-    throughputs `output`, `total`, `input`, `tok_s` (unsaid which), `req_s`; `ttft`, `tpot`, `itl`; what is derived from a match:
-    `tpsu`, `tpsg`, `demand`, `best_p_gpus`, `total_gpus`, `p_gpus`; or "" where it is not known.
+    throughputs `output`, `total`, `input`, `tok_s` (unsaid which), `req_s`; `ttft`, `tpot`, `itl`; what is derived from
+    a match: `tpsu`, `tpsg`, `demand`, `best_p_gpus`, `total_gpus`, `p_gpus`; or "" where it is not known.
 
     `phase`, `width`, `concurrency`: those that the name itself says (`prefill_tp2`, `c16`). `unit_s`: the seconds in
     its unit, if it says one. `of`: a latency's statistic.

@@ -12,6 +12,7 @@ COMMANDS = {
     "match": "rate matching: how many prefill GPUs a decode instance needs, from phases measured apart",
     "sweep": "prefill, decode or aggregated alone, over widths and concurrencies, on free nodes",
     "candidates": "write layouts as inventories on the same nodes: 2p-tp1-1d-tp2, agg-tp4",
+    "pareto": "which deployments no other beats in tokens per user and per GPU, and which lead where",
     "run": "send a load and measure it: TTFT, ITL, throughput, goodput; goes on where it was stopped",
     "results": "results of runs, and of files that vllm bench serve or SGLang wrote, side by side; written as theirs",
     "score": "a run scored so that it compares with Narwhal's: misses by cause, goodput, moves; its journals",
