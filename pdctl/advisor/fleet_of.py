@@ -51,7 +51,7 @@ def fleet_of(deployment: Deployment, profiles: Sequence[Profile]) -> Modelled:
         )
     by_kind: dict[str, list[Slot]] = {}
     for slot in slots:
-        by_kind.setdefault(_kind(deployment, slot), []).append(slot)
+        by_kind.setdefault(kind_of(deployment, slot), []).append(slot)
     used: dict[str, Profile] = {}
     missing: list[str] = []
     kinds = []
@@ -63,7 +63,7 @@ def fleet_of(deployment: Deployment, profiles: Sequence[Profile]) -> Modelled:
             f"no profile of {deployment.model.name} on {', '.join(sorted(set(missing)))}",
             hint="`pdctl advise fit RUN...` makes one of a benchmark; `pdctl advise profiles` lists those there are",
         )
-    reading = Counter(_kind(deployment, slot) for slot in slots if _role(deployment, slot) is Role.PREFILL)
+    reading = Counter(kind_of(deployment, slot) for slot in slots if _role(deployment, slot) is Role.PREFILL)
     colocated = any(_role(deployment, slot) is Role.MIXED for slot in slots)
     first = next(iter(used.values()))
     fleet = Fleet(
@@ -147,7 +147,8 @@ def _notes(deployment: Deployment, used: Iterable[Profile]) -> Iterator[str]:
         yield "KV capacity is taken as enough: the profile does not say it"
 
 
-def _kind(deployment: Deployment, slot: Slot) -> str:
+def kind_of(deployment: Deployment, slot: Slot) -> str:
+    """The kind of hardware that a slot is: its GPUs' kind, and how many where they are a part of the node."""
     node = deployment.nodes[slot.node]
     return node.gpu if len(slot.gpus) == node.gpus else f"{node.gpu} x{len(slot.gpus)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from textwrap import wrap
 
 from pdctl.advisor.advise import Answer
 from pdctl.advisor.payback import Payback
@@ -11,12 +12,12 @@ from pdctl.advisor.predict import Estimate, Predicted
 from pdctl.advisor.rank import Objective
 from pdctl.text.duration import duration
 
-_HEADS = ("split", "attained", "good req/s", "TTFT p50", "TTFT p99", "ITL p99", "E2EL p50", "tok/s")
+HEADS = ("split", "attained", "good req/s", "TTFT p50", "TTFT p99", "ITL p99", "E2EL p50", "tok/s")
 
 
 def advice_lines(answer: Answer) -> list[str]:
     """Everything that is to be said of it, at most 100 columns wide but for the reasons."""
-    question, ranking = answer.question, answer.ranking
+    question = answer.question
     slo = question.slo
     lines = [
         f"{question.source}; targets: TTFT {_seconds(slo.ttft_s)}, a request's own ITL p99 {_seconds(slo.itl_s)}",
@@ -27,12 +28,8 @@ def advice_lines(answer: Answer) -> list[str]:
         "",
         *(f"{words}: {line}" for words, line in answer.lines),
     ]
-    if answer.now is not None and answer.now is not ranking.best and answer.now.split.words in ranking.close:
-        lines += ["", f"you have {answer.now.split.words}, which cannot be told from the best: stay"]
-    elif answer.now is ranking.best:
-        lines += ["", f"you have {ranking.best.split.words}: stay"]
-    elif answer.now is not None and answer.cost is not None:
-        lines += ["", *_cost(answer.now, answer.cost, ranking.best)]
+    if going := going_lines(answer):
+        lines += ["", *going]
     lines += ["", *_error(answer)]
     if answer.priors:
         lines += ["", "rules of thumb that would apply (priors, not measurements of this fleet):"]
@@ -43,9 +40,31 @@ def advice_lines(answer: Answer) -> list[str]:
     return lines
 
 
+def going_lines(answer: Answer) -> tuple[str, ...]:
+    """Whether to stay or what it costs to go to the best split; nothing where the present one is not among them."""
+    best, now = answer.ranking.best, answer.now
+    if now is None:
+        return ()
+    if now is best:
+        return (f"you have {best.split.words}: stay",)
+    if now.split.words in answer.ranking.close:
+        return (f"you have {now.split.words}, which cannot be told from the best: stay",)
+    return tuple(_cost(now, answer.cost, best)) if answer.cost is not None else ()
+
+
+def predicted_with(answer: Answer) -> str:
+    """What the prediction rests on, and what its error means."""
+    seeds = len(answer.question.workloads)
+    draws = "1 draw" if seeds == 1 else f"{seeds} draws"
+    return (
+        f"predicted with {', '.join(answer.profiles)}, {draws} of {len(answer.question.workloads[0].asked)} requests; "
+        "± is the model's own error on runs that it was not fitted to, and the spread over the draws"
+    )
+
+
 def _table(answer: Answer) -> Iterator[str]:
-    rows = [_HEADS, *(_row(each) for each in answer.ranking.order)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_HEADS))]
+    rows = [HEADS, *(row_cells(each) for each in answer.ranking.order)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADS))]
     close = {answer.ranking.best.split.words, *answer.ranking.close} if answer.ranking.close else set()
     for number, row in enumerate(rows):
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
@@ -54,7 +73,8 @@ def _table(answer: Answer) -> Iterator[str]:
         yield f"{mark} {'  '.join(cells)}{here}".rstrip()
 
 
-def _row(predicted: Predicted) -> tuple[str, ...]:
+def row_cells(predicted: Predicted) -> tuple[str, ...]:
+    """The figures of one split, under HEADS."""
     return (
         predicted.split.words,
         f"{predicted.attainment.value:.0%}{_off(predicted.attainment.off, percent=True)}",
@@ -81,11 +101,7 @@ def _cost(now: Predicted, cost: Payback, best: Predicted) -> Iterator[str]:
 
 
 def _error(answer: Answer) -> Iterator[str]:
-    profiles = ", ".join(answer.profiles)
-    seeds = len(answer.question.workloads)
-    draws = "1 draw" if seeds == 1 else f"{seeds} draws"
-    yield f"predicted with {profiles}, {draws} of {len(answer.question.workloads[0].asked)} requests; ± is the model's "
-    yield "own error on runs that it was not fitted to, and the spread over the draws"
+    yield from wrap(predicted_with(answer), 100)
     for note in answer.notes:
         yield f"  note: {note}"
     if answer.ranking.objective is not Objective.GOODPUT:
