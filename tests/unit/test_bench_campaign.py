@@ -42,8 +42,13 @@ class FakeStage:
     up_now: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     interrupted_downs: list[bool] = field(default_factory=list)
+    restless: str = ""
+    looks: int = 0
 
     async def look(self, contender: Contender) -> Occupied:
+        self.looks += 1
+        if contender.name == self.restless:
+            return Occupied(launches={"n1.main.0": str(self.looks), "n2.main.0": "1"})
         return self.occupied.get(contender.name, Occupied())
 
     async def up(self, contender: Contender, interrupt: Interrupt) -> int:
@@ -155,6 +160,14 @@ async def test_a_down_that_fails_ends_the_comparison(tmp_path: Path) -> None:
     ended = next(each for each in events if isinstance(each, DeploymentEnded))
     assert ended.up
     assert "down" in ended.hint
+
+
+async def test_an_engine_that_was_relaunched_while_it_was_measured_is_told(tmp_path: Path) -> None:
+    code, events = await play(tmp_path / "run", FakeStage(restless=NAMES[1]))
+    assert code == 3
+    causes = [each.cause for each in events if isinstance(each, DeploymentEnded)]
+    assert causes[0] == causes[2] == ""
+    assert causes[1].startswith("n1.main.0 did not run through while it was measured")
 
 
 async def test_what_runs_goes_first(tmp_path: Path) -> None:

@@ -95,7 +95,12 @@ class Campaign:
         return self._code()
 
     def _left(self, contender: Contender) -> list[Point]:
-        return [each for each in self.points[contender.name] if self.run.point(each.id).done() is None]
+        """The points that the player would send something for."""
+        return [each for each in self.points[contender.name] if not self._settled(each)]
+
+    def _settled(self, point: Point) -> bool:
+        done = self.run.point(point.id).done()
+        return done is not None and (done.figures.counts.ok > 0 or not self.player.manner.anew)
 
     async def _clear(self, standing: Standing) -> bool:
         """Take down what runs; whether the nodes are free. The contender whose turn comes first may stay up."""
@@ -116,6 +121,7 @@ class Campaign:
         cause, hint = "", ""
         try:
             cause, hint = await self._measure(contender, points)
+            hint = hint if cause else ""
         except PdctlError as error:
             cause, hint = error.message, error.hint
             self._codes.append(error.exit_code)
@@ -130,7 +136,7 @@ class Campaign:
         self.sink(DeploymentEnded(contender.name, measured, left, took_s, cause, hint, up=bool(code)))
 
     async def _measure(self, contender: Contender, points: Sequence[Point]) -> tuple[str, str]:
-        """(why it was not measured, what to do); both "" where it was, or where the operator stopped it."""
+        """(why it was not measured, or not well, and what to do); the first is "" where it was."""
         code = await self._unless_insisted(self.stage.up(contender, self._measuring))
         if code and not self._measuring.asked.is_set():
             self._codes.append(code)
@@ -145,8 +151,19 @@ class Campaign:
             if found.told:
                 self.sink(BenchTold(found.told))
             self.targets[contender.name] = found.target
+            before = (await self.stage.look(contender)).launches
             await self.player.play(points)
-        return "", ""
+        return await self._changed(contender, before), "measure it again in a directory of its own"
+
+    async def _changed(self, contender: Contender, before: Mapping[str, str]) -> str:
+        """What did not run through while it was measured, "" where all did: no lease is held meanwhile, and an engine
+        may die."""
+        after = (await self.stage.look(contender)).launches
+        changed = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+        if not changed:
+            return ""
+        self._codes.append(1)
+        return f"{', '.join(changed)} did not run through while it was measured: its figures are not of one deployment"
 
     async def _unless_insisted(self, work: Awaitable[int]) -> int:
         """What `work` comes to. The operator's second signal cancels it from within: that is no end of ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,10 +29,12 @@ _LIVES = (UnitState.RUNNING, UnitState.STOPPING, UnitState.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """What lives on the nodes: units of the deployment's own cluster, and of others by their cluster."""
+    """What lives on the nodes: parts of the deployment's own cluster, units of others. `launches`: what changes when
+    one of its own is started anew."""
 
     own: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    launches: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def clusters(self) -> frozenset[str]:
@@ -85,7 +87,8 @@ class ClusterStage:
         units = [unit for view in observed.nodes.values() for unit in view.units if unit.state in _LIVES]
         units += [unit for _, unit in observed.elsewhere]
         others = {name for view in observed.nodes.values() for name in view.others}
-        return Occupied(tuple(sorted({unit.labels.instance for unit in units})), tuple(sorted(others)))
+        launches = {unit.labels.instance: f"{unit.labels.generation} {unit.incarnation}" for unit in units}
+        return Occupied(tuple(sorted(launches)), tuple(sorted(others)), launches)
 
     async def up(self, contender: Contender, interrupt: Interrupt) -> int:
         async with open_cluster(contender.path) as opened:

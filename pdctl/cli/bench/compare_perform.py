@@ -73,6 +73,7 @@ def foresee(options: Globals, compared: Sequence[Contender], asked: Asked, direc
 
 
 def compare(options: Globals, compared: Sequence[Contender], asked: Asked, directory: Path) -> int:
+    """Measure what is not measured yet, and tell. Returns the exit code. Raises PdctlError before anything is done."""
     signals = Signals()
     view = CompareView(options, signals)
     try:
@@ -86,8 +87,6 @@ def compare(options: Globals, compared: Sequence[Contender], asked: Asked, direc
 async def _body(
     options: Globals, compared: Sequence[Contender], asked: Asked, directory: Path, signals: Signals, view: CompareView
 ) -> int:
-    for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, signals.ask)
     points = _points(compared, asked)
     meta = _meta(options, compared, asked, points)
     if holds_run(directory):
@@ -99,8 +98,11 @@ async def _body(
         click.echo(f"? {text}", err=True)
     stage = ClusterStage(view.showing, options.run, UpOptions(skip_checks=asked.skip_checks))
     try:
-        standing = Standing({}) if _all_measured(directory) else await survey(stage, compared)
+        shown = not asked.anew and _all_measured(directory)
+        standing = Standing({}) if shown else await survey(stage, compared)
         _agree(options, standing, compared)
+        for number in STOPS:  # not before: a signal ends the look and the question at once
+            asyncio.get_running_loop().add_signal_handler(number, signals.ask)
         with open_run(directory, meta) as run:
             targets = {each.name: _target(each, asked) for each in compared}
             goes_on = Manner(anew=asked.anew, goes_on=asked.wanted.driver == "builtin")
@@ -133,10 +135,19 @@ def _meta(
         slo=wanted.slo or compared[0].deployment.slo,
         criterion=wanted.criterion,
         counted_from=wanted.counted_from,
-        settings={f"inventory {each.name}": each.deployment.digest for each in compared},
+        settings=_settings(compared, wanted),
     )
     started = utc(SystemClock().time(), "%Y-%m-%dT%H:%M:%SZ")
     return meta_of(definition, run=options.run, started=started, arguments=asked.arguments, directory=str(Path.cwd()))
+
+
+def _settings(compared: Sequence[Contender], wanted: Wanted) -> dict[str, str]:
+    warm_up = {"warm_up": str(_warm_up(wanted))} if wanted.driver == "builtin" else {}
+    return {**{f"inventory {each.name}": each.deployment.digest for each in compared}, **warm_up}
+
+
+def _warm_up(wanted: Wanted) -> int:
+    return WARM_UP if wanted.warm_up is None else wanted.warm_up
 
 
 def _target(contender: Contender, asked: Asked) -> Target:
@@ -146,8 +157,7 @@ def _target(contender: Contender, asked: Asked) -> Target:
 def _driver(asked: Asked, base: Contender) -> Driver:
     wanted, typed = asked.wanted, asked.typed
     if wanted.driver == "builtin":
-        warm_up = WARM_UP if wanted.warm_up is None else wanted.warm_up
-        return BuiltinDriver(warm_up=warm_up, stall_s=wanted.stall_s or STALL_S)
+        return BuiltinDriver(warm_up=_warm_up(wanted), stall_s=wanted.stall_s or STALL_S)
     program = tuple(shlex.split(typed.driver_program or ""))
     return driver_named(wanted.driver, Means(program=program, tokenizer=typed.tokenizer or base.deployment.model.path))
 
