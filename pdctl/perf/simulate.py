@@ -29,13 +29,17 @@ class Simulated:
         """The gap between tokens that `share` of all gaps do not exceed."""
         return quantile([(stretch.step_s, stretch.gaps) for each in self.engines for stretch in each.stretches], share)
 
+    def gap_steps(self, flight: Flight) -> tuple[int, int]:
+        """The decode steps of its engine that end one of its gaps: from the first on, before the last."""
+        first = flight.first_step + (0 if self.engines[flight.decoder].model.role is Role.MIXED else 1)
+        return first, first + flight.osl - 1
+
     def gaps_s(self, flight: Flight) -> list[tuple[float, int]]:
         """One request's own gaps between tokens: (seconds, how many of them), in their order."""
         if flight.first_s is None or flight.osl == 1:
             return []
         engine = self.engines[flight.decoder]
-        first = flight.first_step + (0 if engine.model.role is Role.MIXED else 1)
-        last = first + flight.osl - 1
+        first, last = self.gap_steps(flight)
         place = bisect_right(engine.stretches, first, key=lambda stretch: stretch.first) - 1
         gaps = []
         while first < last:

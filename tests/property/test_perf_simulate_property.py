@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdctl.perf.simulate import Simulated, simulate
+from pdctl.model.deployment import Slo
+from pdctl.perf.layout import Layout
+from pdctl.perf.outcome import attained
+from pdctl.perf.simulate import Simulated, quantile, simulate
 from pdctl.perf.step_time import RankLoad, StepConstants, step_time_s
 from pdctl.perf.workload import Asked, Workload
 from tests.unit.perf_scenes import mixed, split
@@ -118,3 +121,12 @@ def test_every_request_ends_and_has_a_gap_for_every_token_but_the_first(
 
 def counted_gaps(run: Simulated) -> int:
     return sum(stretch.gaps for engine in run.engines for stretch in engine.stretches)
+
+
+@given(
+    workloads, st.floats(0.005, 0.4), st.sampled_from([mixed(constants=CONSTANTS), split(1, 2, constants=CONSTANTS)])
+)
+def test_attainment_is_that_of_each_requests_own_gaps(workload: Workload, itl_s: float, layout: Layout) -> None:
+    run = simulate(layout, workload)
+    met = [quantile(run.gaps_s(flight), 0.99) <= itl_s for flight in run.flights]
+    assert attained(run, Slo(1e9, itl_s, 0.95)) == sum(met) / len(met)
