@@ -131,10 +131,17 @@ async def test_a_profile_of_the_same_shape_stands_beside_what_was_measured(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile = tmp_path / "p.csv"
-    profile.write_text("# ISL 64, OSL 8\nphase,tp,concurrency,tok_s\nprefill,1,1,5000\ndecode,2,1,80\n")
-    _, out, _ = pareto(capsys, str(run), "--profile", str(profile))
-    assert "matched, not measured" in out
-    assert out.count("Pareto (upper right") == 1
+    rows = "prefill,1,1,5000\ndecode,2,1,80\naggregated,4,1,60\n"
+    profile.write_text(f"# ISL 64, OSL 8\nphase,tp,concurrency,tok_s\n{rows}")
+    _, out, _ = pareto(capsys, str(run), "--profile", str(profile), "--json")
+    body = json.loads(out)
+    assert len(body["points"]) == 6
+    assert all(spot["measured"] for spot in body["front"]), "what was not measured beats nobody"
+    (beside,) = body["measured_beside_matched"]
+    assert beside["measured"]["deployment"] == "agg-tp4"
+    assert beside["expected"]["tpsg"] == 15
+    _, text, _ = pareto(capsys, str(run), "--profile", str(profile))
+    assert text.count("Pareto (upper right") == 1
 
 
 def test_nothing_to_look_at_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

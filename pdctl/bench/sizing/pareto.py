@@ -13,7 +13,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Spot:
     """One deployment at one load. `attainment`: the share of requests that met the targets (None: not judged);
-    `measured` False: matched from phases that were measured apart. `source`: the rows that it comes from."""
+    `measured` False: matched from phases that were measured apart, for what `layout` names (`2p-tp1-1d-tp2`).
+    `source`: the rows that it comes from."""
 
     deployment: str
     load: str
@@ -22,6 +23,7 @@ class Spot:
     attainment: float | None = None
     measured: bool = True
     source: str = ""
+    layout: str = ""
 
 
 def dominates(one: Spot, other: Spot) -> bool:
@@ -78,6 +80,51 @@ def best_within(spots: Iterable[Spot], attainment: float) -> tuple[Spot, ...]:
         if spot.deployment not in best or spot.tpsg > best[spot.deployment].tpsg:
             best[spot.deployment] = spot
     return tuple(sorted(best.values(), key=lambda spot: -spot.tpsg))
+
+
+def telling(leads: Iterable[Lead]) -> tuple[Lead, ...]:
+    """Of neighbours with the same best and the same second only the last: it is the most that they promise."""
+    found: list[Lead] = []
+    for each in leads:
+        if found and (found[-1].best, found[-1].second) == (each.best, each.second):
+            found.pop()
+        found.append(each)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A measured spot beside the one that was matched for its layout and load."""
+
+    measured: Spot
+    expected: Spot
+
+    @property
+    def gap(self) -> float:
+        """How far the measured TPSG is from the expected one, as a share of that."""
+        return self.measured.tpsg / self.expected.tpsg - 1
+
+
+def compared(spots: Sequence[Spot]) -> tuple[Compared, ...]:
+    """Measured spots whose deployment is called after a matched layout, at the same load."""
+    expected = [spot for spot in spots if not spot.measured]
+    return tuple(
+        Compared(spot, other)
+        for spot in spots
+        if spot.measured
+        for other in expected
+        if other.load == spot.load and _called(spot.deployment, other.layout)
+    )
+
+
+def _called(deployment: str, layout: str) -> bool:
+    """`demo-2p-tp1-1d-tp2` is called after `2p-tp1-1d-tp2`; `demo-12p-tp1-1d-tp2` is not."""
+    return deployment == layout or deployment.endswith(f"-{layout}")
+
+
+def judged(spots: Sequence[Spot]) -> tuple[Spot, ...]:
+    """What a front is made of: what was measured, where anything was; else what was matched."""
+    return tuple(spot for spot in spots if spot.measured) or tuple(spots)
 
 
 def marks(spots: Sequence[Spot]) -> tuple[float, ...]:

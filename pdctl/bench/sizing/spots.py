@@ -40,15 +40,16 @@ def matched_spots(profile: Profile, terms: Terms) -> tuple[Spot, ...]:
 def _split(profile: Profile, terms: Terms) -> Iterator[Spot]:
     for row in kept(slo_match(profile, terms)):
         matched = row.matched
-        load = f"c{matched.point.concurrency:g}, {matched.instances}P"
-        name = f"matched {matched.width.label} -> {matched.point.width.label}"
-        yield Spot(name, load, matched.tpsu, matched.tpsg, measured=False, source=matched.point.source)
+        load, name = f"c{matched.point.concurrency:g}", f"matched {matched.width.label} -> {matched.point.width.label}"
+        source, layout = matched.point.source, matched.candidate
+        yield Spot(name, load, matched.tpsu, matched.tpsg, measured=False, source=source, layout=layout)
 
 
 def _aggregated(profile: Profile) -> Iterator[Spot]:
     for point in profile.aggregated:
-        name = f"agg-{point.width.label}"
-        yield Spot(name, f"c{point.concurrency:g}", point.tpsu, point.tpsg, measured=False, source=point.source)
+        layout, load = f"agg-{point.width.label}", f"c{point.concurrency:g}"
+        source, name = point.source, f"alone {layout}"
+        yield Spot(name, load, point.tpsu, point.tpsg, measured=False, source=source, layout=layout)
 
 
 def names(spots: Sequence[Spot]) -> tuple[str, ...]:

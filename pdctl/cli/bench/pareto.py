@@ -84,16 +84,18 @@ def _show(judged: Judged, promises: Sequence[float], *, ascii_only: bool) -> Non
 
 
 def _body(judged: Judged, promises: Sequence[float]) -> dict[str, Any]:
-    from pdctl.bench.sizing.pareto import best_within, front, lead, marks
+    from pdctl.bench.sizing.pareto import best_within, compared, front
+    from pdctl.bench.sizing.pareto import judged as counted
+    from pdctl.cli.bench.pareto_text import leads
 
     spots: tuple[Spot, ...] = judged.spots
-    on_front = set(front(spots))
-    leads = [lead(spots, mark) for mark in promises or marks(spots)]
+    best = front(counted(spots))
     return {
         "scenario": judged.scenario,
-        "points": [{**asdict(spot), "on_front": spot in on_front} for spot in spots],
-        "front": [asdict(spot) for spot in front(spots)],
-        "leads": [{**asdict(each), "gain": each.gain} for each in leads],
+        "points": [{**asdict(spot), "on_front": spot in best} for spot in spots],
+        "front": [asdict(spot) for spot in best],
+        "leads": [{**asdict(each), "gain": each.gain} for each in leads(counted(spots), promises)],
+        "measured_beside_matched": [{**asdict(each), "gap": each.gap} for each in compared(spots)],
         "slo": judged.words,
         "best_within_slo": [asdict(spot) for spot in best_within(spots, judged.attainment)],
         "left_out": list(judged.left_out),

@@ -13,7 +13,18 @@ from pdctl.bench.reports.plot import Axis, Room, Series, chart
 from pdctl.bench.reports.reading import read_report
 from pdctl.bench.reports.terminal import judged as judged_by
 from pdctl.bench.reports.words import amount, share
-from pdctl.bench.sizing.pareto import Lead, Spot, best_within, front, lead, marks
+from pdctl.bench.sizing.pareto import (
+    Compared,
+    Lead,
+    Spot,
+    best_within,
+    compared,
+    front,
+    judged,
+    lead,
+    marks,
+    telling,
+)
 from pdctl.bench.sizing.profile import load_profiles
 from pdctl.bench.sizing.slo_match import Slo as Targets
 from pdctl.bench.sizing.slo_match import Terms
@@ -68,20 +79,23 @@ def _lengths(scenario: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", scenario))
 
 
-def lines(judged: Judged, promises: Sequence[float], room: Room) -> Iterator[Text]:
+def lines(found_in: Judged, promises: Sequence[float], room: Room) -> Iterator[Text]:
     """The chart, every point of the front, who leads at which promise, and who is best within the targets."""
-    spots = judged.spots
-    yield Text(printable(judged.scenario), style="bold underline")
+    spots = found_in.spots
+    yield Text(printable(found_in.scenario), style="bold underline")
     yield Text()
     yield from _chart(spots, room)
-    yield from map(Text, judged_front(spots))
-    found = [lead(spots, mark) for mark in promises or marks(spots)]
-    if found and len(names(spots)) > 1:
+    counted = judged(spots)
+    yield from map(Text, _front(counted))
+    found = leads(counted, promises)
+    if found and len(names(counted)) > 1:
         yield from map(Text, ["", *_leads(found)])
-    if judged.words:
-        yield from map(Text, ["", *_within(judged)])
-    for each in judged.left_out:
-        yield Text(f"? left out: {printable(each)}", style="yellow")
+    if beside := compared(spots):
+        yield from map(Text, ["", *_beside(beside)])
+    if found_in.words:
+        yield from map(Text, ["", *_within(found_in)])
+    for name in found_in.left_out:
+        yield Text(f"? left out: {printable(name)}", style="yellow")
     yield Text()
 
 
@@ -99,17 +113,23 @@ def _chart(spots: Sequence[Spot], room: Room) -> Iterator[Text]:
     yield Text()
 
 
-def judged_front(spots: Sequence[Spot]) -> list[str]:
+def leads(spots: Sequence[Spot], promises: Sequence[float]) -> tuple[Lead, ...]:
+    """At every promise that was asked for; else at round ones, where the lead changes."""
+    found = [lead(spots, mark) for mark in promises or marks(spots)]
+    return tuple(found) if promises else telling(found)
+
+
+def _front(spots: Sequence[Spot]) -> list[str]:
     """Every point of the front, and how many points others beat."""
     best = front(spots)
-    rows = [["  on the front", "load", "TPSU", "TPSG", "SLO", ""]]
+    rows = [["  on the front", "load", "TPSU", "TPSG", "SLO", "layout"]]
     for spot in best:
         met = "-" if spot.attainment is None else share(spot.attainment)
-        how = "" if spot.measured else "matched, not measured"
         figures = [f"{spot.tpsu:.1f}", f"{spot.tpsg:.1f}", met]
-        rows.append([f"  {printable(spot.deployment)}", printable(spot.load), *figures, how])
+        rows.append([f"  {printable(spot.deployment)}", printable(spot.load), *figures, spot.layout])
     beaten = len(spots) - len(best)
-    return [*aligned(rows), f"  {beaten} of {len(spots)} points are beaten in both by another"]
+    matched = "" if any(spot.measured for spot in spots) else "; none is measured: phases apart were matched"
+    return [*aligned(rows), f"  {beaten} of {len(spots)} points are beaten in both by another{matched}"]
 
 
 def _leads(found: Sequence[Lead]) -> list[str]:
@@ -125,9 +145,18 @@ def _leads(found: Sequence[Lead]) -> list[str]:
     return aligned(rows)
 
 
-def _within(judged: Judged) -> list[str]:
-    best = best_within(judged.spots, judged.attainment)
-    head = f"within {judged.words.removeprefix('SLO: ')} for {share(judged.attainment)} of the requests"
+def _beside(found: Sequence[Compared]) -> list[str]:
+    rows = [["  measured, and as matched", "load", "TPSU", "matched", "TPSG", "matched", "", ""]]
+    for each in found:
+        one, other = each.measured, each.expected
+        figures = [f"{one.tpsu:.1f}", f"{other.tpsu:.1f}", f"{one.tpsg:.1f}", f"{other.tpsg:.1f}", f"{each.gap:+.0%}"]
+        rows.append([f"  {printable(one.deployment)}", printable(one.load), *figures, ""])
+    return aligned(rows)
+
+
+def _within(found_in: Judged) -> list[str]:
+    best = best_within(found_in.spots, found_in.attainment)
+    head = f"within {found_in.words.removeprefix('SLO: ')} for {share(found_in.attainment)} of the requests"
     if not best:
         return [f"{head}: none"]
     rows = [
