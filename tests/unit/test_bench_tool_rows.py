@@ -9,10 +9,16 @@ import pytest
 
 from pdctl.bench.drivers import aiperf_rows, guidellm_rows, vllm_serve_rows
 from pdctl.bench.drivers.progress_line import finished_requests, last_words
+from pdctl.bench.figures.doubts import doubts
+from pdctl.bench.figures.figures import Criterion
+from pdctl.bench.figures.spread import spread
+from pdctl.bench.figures.verdict import met
 from pdctl.bench.row import Row
 from pdctl.errors import BenchError
+from pdctl.model.deployment import Slo
 from pdctl.model.outcome import Outcome
 from pdctl.perf.workload import Asked
+from tests.bench_rows import row
 from tests.bench_tools import aiperf_record, guidellm_report, guidellm_request, point, vllm_result
 
 
@@ -131,3 +137,11 @@ def test_what_a_tool_prints() -> None:
     said = f"{bar}\nTraceback (most recent call last):\n  File x\nValueError: no such model\n│ ╭──╮ │\nLog File: /tmp/x"
     assert last_words(said) == "ValueError: no such model"
     assert last_words("one\ntwo\n") == "one / two"
+
+
+def test_without_single_gaps_a_request_is_judged_by_their_mean() -> None:
+    slo = Slo(ttft_s=1.0, itl_s=0.05, attainment=0.9)
+    slow, quick = (row(ttft_s=0.1, e2el_s=0.1 + 2 * gap_s, gaps_s=(), tokens=3) for gap_s in (0.06, 0.04))
+    assert not met(slow, slo) and met(quick, slo)
+    tpot = spread([0.06])
+    assert doubts([slow], None, tpot, criterion=Criterion.P99_ITL)[0].endswith("judged by TPOT")

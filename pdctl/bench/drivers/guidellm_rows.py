@@ -20,7 +20,7 @@ from pdctl.errors import BenchError
 from pdctl.perf.workload import Asked
 
 LIMITS = (
-    "GuideLLM keeps no times of single tokens: no ITL, and P99 ITL of a request is met by every one; use `tpot`",
+    "GuideLLM keeps no times of single tokens: there is no ITL, and the p99 of a request's gaps is judged by TPOT",
     "it tells no abort and no cut; an answer with fewer tokens than were asked for is `cut`, whatever its cause",
 )
 

@@ -25,6 +25,7 @@ def doubts(
     return (
         *_failures(rows, ok),
         *_bundled(itl, tpot, criterion),
+        *_gapless(itl, tpot, criterion),
         *_lengths(ok),
         *_unseen(ok),
         *_lag(rows),
@@ -45,6 +46,11 @@ def _bundled(itl: Spread | None, tpot: Spread | None, criterion: Criterion | Non
     ratio = f"{itl.mean_s / tpot.mean_s:.1f} x" if tpot.mean_s > 0 else "infinitely above"
     text = f"mean ITL is {ratio} mean TPOT: events carry several tokens, so gaps are not those between tokens"
     yield text + ("; judge by TPOT instead" if criterion is Criterion.P99_ITL else "")
+
+
+def _gapless(itl: Spread | None, tpot: Spread | None, criterion: Criterion | None) -> Iterator[str]:
+    if itl is None and tpot is not None:
+        yield "no times between single tokens" + ("; judged by TPOT" if criterion is Criterion.P99_ITL else "")
 
 
 def _lengths(ok: Sequence[Row]) -> Iterator[str]:

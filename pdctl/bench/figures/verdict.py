@@ -27,8 +27,9 @@ def e2el_s(row: Row, counted_from: CountedFrom = "sent") -> float:
 
 
 def p99_itl_s(row: Row) -> float | None:
-    """The 99th percentile of the request's own gaps, between neighbours as NumPy's; None where it has no gap."""
-    return quantile(sorted(row.gaps_s), 0.99) if row.gaps_s else None
+    """The 99th percentile of the request's own gaps, between neighbours as NumPy's; their mean (TPOT), where a client
+    keeps no single gaps (GuideLLM); None of an answer of one token."""
+    return quantile(sorted(row.gaps_s), 0.99) if row.gaps_s else row.tpot_s
 
 
 def met(row: Row, slo: Slo, criterion: Criterion = Criterion.P99_ITL, counted_from: CountedFrom = "sent") -> bool:
