@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import click
 
+from pdctl.cli.advise.fit_progress import progress
 from pdctl.cli.advise.fit_published_found import Published, Refits
 from pdctl.cli.advise.fit_published_json import as_json
 from pdctl.cli.advise.fit_published_text import lines
@@ -22,7 +22,7 @@ from pdctl.perf.published_score import check_mori, checks_r1
 
 def published_fit(options: Globals, *, refit: bool) -> int:
     """Print it. A missed target is said, and is no failure of the command."""
-    with _progress() as tell:
+    with progress() as tell:
         refits = _refit(tell) if refit else None
         found = evaluate(tell, refits)
     if options.json:
@@ -55,19 +55,3 @@ def _refit(tell: Callable[[str], None]) -> Refits:
     without = {name: fit_without(name, on_round=rounds(f"without {name}")) for name in R1_WITHOUT}
     mori = fit_mori(on_try=lambda loss: tell(f"fitting Qwen3-235B: try {next(tries)}, squares {loss:.0f}"))
     return Refits(r1, without, mori)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """One line that is rewritten where stderr is a terminal; silence else."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-
-    def tell(text: str) -> None:
-        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
-
-    try:
-        yield tell
-    finally:
-        click.echo("\r\x1b[K", err=True, nl=False)

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
+from pdctl.cli.advise.constants_text import UNITS, constants
 from pdctl.cli.advise.fit_published_found import Published, Refits
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X, R1_WITHOUT
-from pdctl.perf.profile import Profile
 from pdctl.perf.published_r1 import TOLD_APART, Contest, MeanMax, Said, Verdict, calibrates, contests
 from pdctl.perf.published_score import Check, held_out, margins, score, winners
 from pdctl.perf.step_time import StepConstants
-
-_UNITS = {
-    "decode_s": ("d", 1e3, "ms"),
-    "decode_per_seq_s": ("e", 1e3, "ms a sequence"),
-    "decode_per_context_token_s": ("f", 1e9, "ns a context token"),
-    "prefill_s": ("a", 1e3, "ms"),
-    "prefill_per_token_s": ("b", 1e6, "us a token of the fullest rank"),
-    "prefill_per_token_of_all_s": ("bs", 1e6, "us a token of all ranks"),
-    "landed_per_token_s": ("g", 1e6, "us a token landed"),
-    "proxy_s": ("proxy", 1e3, "ms"),
-}
 
 
 def lines(found: Published) -> Iterator[str]:
@@ -42,24 +30,6 @@ def lines(found: Published) -> Iterator[str]:
         yield from _refits(found.refits)
     yield ""
     yield from map(_check, found.checks)
-
-
-def constants(profile: Profile) -> Iterator[str]:
-    """A profile's constants, those that were fitted with their error bars."""
-    yield f"{profile.name}: {profile.model} on {profile.gpu}"
-    yield f"  source: {profile.source}"
-    yield f"  fitted on: {profile.fitted_on}; {len(profile.factors)} free constants"
-    values = {name: getattr(profile.constants, name) for name in StepConstants.__slots__}
-    for name, value in (values | {"proxy_s": profile.transfer.proxy_s}).items():
-        letter, scale, unit = _UNITS[name]
-        if value:
-            yield f"  {letter:5} {value * scale:9.4g} {unit:32} {_bar(profile.factors.get(name))}"
-
-
-def _bar(factor: float | None) -> str:
-    if factor is None:
-        return "given, not fitted"
-    return f"x/ {factor:.2f}" if math.isfinite(factor) else "not told by the runs"
 
 
 def _rows(found: Published) -> Iterator[str]:
@@ -146,7 +116,7 @@ def _against(name: str, anew: StepConstants, built_in: StepConstants) -> Iterato
     for constant in StepConstants.__slots__:
         one, other = getattr(anew, constant), getattr(built_in, constant)
         if one != other:
-            changes.append(f"{_UNITS[constant][0]} {100 * (one / other - 1):+.2g} %")
+            changes.append(f"{UNITS[constant][0]} {100 * (one / other - 1):+.2g} %")
     yield f"  {name}: {', '.join(changes) or 'the same'}"
 
 

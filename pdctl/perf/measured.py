@@ -1,0 +1,91 @@
+"""Measured runs as the model sees them: the offered requests, the layout that served them, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pdctl.perf.layout import Layout
+from pdctl.perf.outcome import RunFigures, figures
+from pdctl.perf.profile import Profile, roles_of
+from pdctl.perf.simulate import simulate
+from pdctl.perf.step_time import StepConstants
+from pdctl.perf.workload import Workload
+
+FIGURES = ("ttft_median_s", "itl_mean_s", "e2el_median_s", "tokens_per_s")
+"""What is compared, by the names of RunFigures."""
+
+SEEDS = range(2)
+LOAD_STEP = 1.25
+"""Two loads are different levels where the mean of requests in flight differs by a quarter."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """One load. `load` names it in all its repeats; `layout` as `2P3D`; `measured` has those of FIGURES that are
+    known, all above 0; `in_flight` is the mean number of requests in the system."""
+
+    name: str
+    load: str
+    layout: str
+    workload: Workload
+    measured: Mapping[str, float]
+    in_flight: float
+
+    @property
+    def per_rank_instances(self) -> int:
+        """Instances that write tokens."""
+        return sum(1 for role in roles_of(self.layout) if role.value != "prefill")
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRun:
+    """What the model says of it."""
+
+    run: MeasuredRun
+    said: Mapping[str, float] = field(default_factory=dict)
+
+    def errors(self) -> dict[str, float]:
+        """Signed, as shares of what was measured."""
+        return {name: self.said[name] / value - 1 for name, value in self.run.measured.items()}
+
+    def residuals(self) -> list[float]:
+        """log(said / measured), in the order of what was measured."""
+        return [math.log(max(self.said[name], 1e-9) / value) for name, value in self.run.measured.items()]
+
+
+def say_run(
+    run: MeasuredRun, profile: Profile, constants: StepConstants | None = None, seeds: Sequence[int] = SEEDS
+) -> SaidRun:
+    """Play the run on its layout of the profile's instances; the mean over `seeds`."""
+    used = profile if constants is None else replace(profile, constants=constants)
+    found = [_figures(used.layout(run.layout), run.workload, seed) for seed in seeds]
+    return SaidRun(run, {name: sum(getattr(one, name) for one in found) / len(found) for name in FIGURES})
+
+
+def _figures(layout: Layout, workload: Workload, seed: int) -> RunFigures:
+    return figures(simulate(layout, workload, seed=seed))
+
+
+def levels(runs: Iterable[MeasuredRun]) -> int:
+    """How many load levels the runs cover, by requests in flight."""
+    found, last = 0, 0.0
+    for busy in sorted(run.in_flight for run in runs):
+        if not found or busy > last * LOAD_STEP:
+            found, last = found + 1, busy
+    return found
+
+
+def halves(runs: Sequence[MeasuredRun]) -> tuple[tuple[MeasuredRun, ...], tuple[MeasuredRun, ...]]:
+    """Every other load, the lightest first, for a fit; and the rest, for it to predict. Repeats stay together."""
+    lightest: dict[tuple[str, str], float] = {}
+    for run in runs:
+        key = (run.layout, run.load)
+        lightest[key] = min(run.in_flight, lightest.get(key, math.inf))
+    order = sorted(lightest, key=lambda key: lightest[key])
+    fitted = set(order[::2])
+    return (
+        tuple(run for run in runs if (run.layout, run.load) in fitted),
+        tuple(run for run in runs if (run.layout, run.load) not in fitted),
+    )
