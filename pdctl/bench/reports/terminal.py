@@ -9,11 +9,12 @@ from rich.text import Text
 
 from pdctl.bench.figures.figures import Criterion
 from pdctl.bench.reports.entry import Load, Report
+from pdctl.bench.reports.improvements import aligned
 from pdctl.bench.reports.plot import Axis, Room, Series, chart
 from pdctl.bench.reports.seed_table import seed_lines
 from pdctl.bench.reports.strip import strip, strip_legend
 from pdctl.bench.reports.summary import Summary, best_rate, summaries, warnings
-from pdctl.bench.reports.words import amount, ratio, seconds, share
+from pdctl.bench.reports.words import UNKNOWN, amount, ratio, seconds, share
 from pdctl.ssh.text import printable
 
 
@@ -113,7 +114,16 @@ def _attainment(report: Report, points: Sequence[Summary], room: Room, load: str
     label, at = load_axis(points)
     series = _series(report, points, lambda each: at(each.load), lambda each: each.attainment)
     y = Axis("share of requests that met the SLO", lambda value: f"{value:.0%}", low=0.0, high=1.0)
-    return chart("SLO attainment", series, Axis(label, amount), y, room)
+    shares = _shares(report, points) if len(series) > 1 else []
+    return [*chart("SLO attainment", series, Axis(label, amount), y, room), *shares]
+
+
+def _shares(report: Report, points: Sequence[Summary]) -> list[Text]:
+    """Loads down, deployments across."""
+    at = {(each.load, each.deployment): share(each.attainment) for each in points}
+    loads = sorted({each.load for each in points}, key=lambda load: load.order)
+    rows = [[load.name, *(at.get((load, name), UNKNOWN) for name in report.deployments)] for load in loads]
+    return aligned([["load", *report.deployments], *rows], left=(0,))
 
 
 def _latency(report: Report, points: Sequence[Summary], room: Room, load: str | None) -> list[Text]:
