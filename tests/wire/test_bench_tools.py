@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,24 @@ async def test_a_tool_is_killed_when_it_is_told_to_stop(tmp_path: Path) -> None:
     pid, directory = read(pids)
     await wait_until(lambda: not Path(f"/proc/{pid}").exists(), 5.0, what="the tool is gone")
     assert gone(directory)
+
+
+async def test_a_pdctl_that_is_killed_leaves_neither_tool_nor_directory(tmp_path: Path) -> None:
+    pids = tmp_path / "pid"
+    body = f"pathlib.Path({str(pids)!r}).write_text(json.dumps([os.getpid(), os.getcwd()])); time.sleep(600)"
+    program = stand_in(tmp_path / "bin", "tool", body)
+    alone = (
+        "import asyncio; from pdctl.bench.drivers.tool import Job, run_tool; from pdctl.ssh.local import LocalShell;"
+        f"asyncio.run(run_tool(LocalShell(), Job('tool', [{str(program)!r}], ''), stop=lambda: False))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", alone)
+    try:
+        await wait_until(lambda: pids.exists() and pids.stat().st_size > 0, 10.0, what="the tool runs")
+    finally:
+        process.kill()
+        await process.wait()
+    pid, directory = read(pids)
+    await wait_until(lambda: not Path(f"/proc/{pid}").exists() and gone(directory), 5.0, what="all of it is gone")
 
 
 async def test_a_tool_that_hangs_is_an_error_that_says_so(tmp_path: Path) -> None:

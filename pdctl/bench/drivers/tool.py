@@ -39,9 +39,10 @@ _DIRECTORY = re.compile(r"/.*/pdctl-bench\.\w+")
 _PREPARE = 'umask 077; d=$(mktemp -d "${TMPDIR:-/tmp}/pdctl-bench.XXXXXX") && tar -xf - -C "$d" && echo "$d"'
 
 # stdout carries the results and nothing else; whatever the tool prints goes to stderr, whose tail we see. The tool runs
-# in the background because a shell handles a signal only when its foreground command has ended.
+# in the background because a shell handles a signal only when its foreground command has ended. SIGPIPE is ignored, or
+# the shell would die of the "Terminated" that it prints for nobody, before it has cleaned up.
 _RUN = (
-    'd=$1; shift; cd "$d" || exit 1; trap \'rm -rf "$d"\' EXIT; '
+    "d=$1; shift; cd \"$d\" || exit 1; trap '' PIPE; trap 'rm -rf \"$d\"' EXIT; "
     "trap 'kill $p; wait $p; exit 143' TERM INT HUP; "
     f"set -a; . ./{_ENVIRONMENT}; set +a; rm {_ENVIRONMENT}; mkdir -p {OUT}; "
     '"$@" >&2 </dev/null & p=$!; wait $p; s=$?; '
