@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pdctl.bench.sizing.fleet_match import beside, fleet_match
 from pdctl.bench.sizing.match import match
 from pdctl.bench.sizing.points import DecodePoint, PrefillPoint, Profile, Width
+from pdctl.bench.sizing.profile import parse_profiles
 from pdctl.bench.sizing.slo_match import Headroom, Kept, Slo, Terms, decode_rate, slo_match, usable
+from pdctl.inventory.problems import InvalidInventory
 
 pytestmark = pytest.mark.property
 
@@ -25,6 +27,23 @@ profiles = st.builds(
     lambda isl, osl, reads, writes: Profile("m", isl, osl, reads, writes), lengths, lengths, prefills, decodes
 )
 shares = st.floats(0, 0.95)
+
+WORDS = """prefill decode phase tp tp2 dp gpus isl osl concurrency tok_s p_gpus_tp1 best_p_gpus ttft_ms TP1 37,148
+4 0 -1 1e9 nan # : , ; { } [ ] - " | ~ null {a: 1} 300ms"""
+words = st.sampled_from([*WORDS.split(), "\n", "\n", "\t"])
+texts = st.lists(words, max_size=40).map(" ".join) | st.text(max_size=80)
+
+
+@given(texts, st.sampled_from(["p.csv", "p.yaml", "p"]))
+def test_any_text_is_profiles_or_located_problems(text: str, file: str) -> None:
+    try:
+        found = parse_profiles(text, file)
+    except InvalidInventory as error:
+        if not all(problem.message and problem.line >= 1 and problem.col >= 1 for problem in error.located):
+            pytest.fail(f"a problem has no place: {error.located}")
+        return
+    for profile in found:
+        match(profile)
 
 
 @given(profiles)

@@ -115,6 +115,23 @@ SPELLINGS = {
         decode,4096,256,2,1,4,12425.3,730.9,quiet
         decode,4096,256,2,1,8,22596.4,1329.2,
         """,
+    "comments.csv": """
+        # Profile of 1 November, ISL 4096
+        # prefill throughput (total tok/s) by width:
+        #   TP=1: 37,148; TP=2: 53,577
+        # decode alone, TP2, OSL 256; TP4 8000 was not tried
+        max_concurrency,output_throughput
+        4,730.9
+        8,1329.2
+        """,
+    "fleet.yaml": """
+        gpu: MI300X
+        gpus: 16
+        isl: 4096
+        osl: 256
+        prefill: [{parallelism: {tensor: 1}, tok_s: 37148 tok/s}, {parallelism: {tensor: 2}, tok_s: 53.577k}]
+        decode: [{parallelism: {tensor: 2}, sweep: {c4: 730.9, c8: 1329.2}}]
+        """,
     "side-by-side.csv": """
         isl,osl,prefill_tp,prefill_tok_s,decode_tp,decode_concurrency,decode_tok_s
         4096,256,1,37148,2,4,730.9

@@ -12,7 +12,9 @@ from pydantic_core import PydanticCustomError
 from pdctl.inventory.problems import Problem
 from pdctl.inventory.scalars import check_duration, show
 
-_NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER: Final = re.compile(
+    r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d[\d_]*|(?=\.\d))(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(k?)\s*(?:(?:tok(?:en)?s?|req)\s*/\s*s)?"
+)
 _WIDTH: Final = re.compile(
     r"(?:tp\s*[-=:]?\s*(?P<tp>\d+))?[\s,x*+_-]*(?:dp\s*[-=:]?\s*(?P<dp>\d+))?(?:[\s,x*+_-]*(?:ep\d*|g(?P<gpus>\d+)))?"
 )
@@ -44,10 +46,11 @@ class Cell:
         return str(self.value).strip()
 
     def number(self) -> float:
-        """A number above 0; thousands may be set off by commas. Raises Unread."""
+        """A number above 0: `37148`, `37,148`, `37.1k`, `37148 tok/s`. Raises Unread."""
         value = self.value
-        if isinstance(value, str) and value.strip() and _NUMBER.fullmatch(value.strip()):
-            value = float(value.strip().replace(",", "").replace("_", ""))
+        written = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+        if written:
+            value = float(written[1].replace(",", "").replace("_", "")) * (1000 if written[2] else 1)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Unread(self.complain(f"must be a number, not {show(self.value)}", "")) from None
         if not 0 < value < 1e18:

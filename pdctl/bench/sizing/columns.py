@@ -25,7 +25,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "tp": "tp|tp size|tensor|tensor parallel|tensor parallel size|tensor parallelism",
     "dp": "dp|dp size|data|data parallel|data parallel size|data parallelism",
     "width": "config|configuration|parallelism|parallel|layout|width",
-    "gpus": "gpu|gpus|gpu count|gpus count|num gpus|num gpu|n gpus|n gpu|ngpus|ngpu|gpus per instance|gpus per replica"
+    "gpus": "gpus|gpu count|gpus count|num gpus|num gpu|n gpus|n gpu|ngpus|ngpu|gpus per instance|gpus per replica"
     "|gpus per worker",
     "concurrency": "concurrency|conc|c|max concurrency|users|batch|batch size|bs|num seqs|in flight",
     "isl": "isl|input|input len|input length|input tokens|prompt len|prompt length|prompt tokens|random input len"
@@ -36,7 +36,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "source": "source|raw|raw run|run|run path",
     "kv_bytes_per_token": "kv bytes per token|kv bytes token|kv cache bytes per token|bytes per token",
     "kv_bytes_per_s": "kv bandwidth bytes per s|kv bytes per s|bandwidth bytes per s",
-    "note": "seed|requests|failed|note|notes|comment|date|host|node",
+    "note": "seed|requests|failed|note|notes|comment|date|host|node|gpu|name|ep",
     "tpsu": "tpsu",
     "tpsg": "tpsg",
     "best_p_gpus": "best p gpus|best prefill gpus",

@@ -1,8 +1,9 @@
 """A profile written as a table: CSV with a header, and what its comments say. Pure.
 
 Comments may hold what the columns do not: `# prefill total tok/s at ISL 4096, OSL 1: TP1 37148, TP2 53577; decode TP2,
-OSL 256`. A clause (up to `;`) that names a phase is of that phase; in one of prefill, a width followed by a number is
-its throughput.
+OSL 256`. What follows the name of a phase is of that phase, up to the next one's. In prefill's, a width followed by a
+number is its throughput, and further lines that hold nothing else go on with it. In another's, a width is that of rows
+that say none; with prefill in comments, rows that say no phase are of that other one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pdctl.inventory.problems import Problem
 _WORTH: Final = re.compile(
     r"\bTP\s*=?\s*(\d+)(?:\s*x?\s*DP\s*=?\s*(\d+))?\s*[:= ]\s*(\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)", re.I
 )
+_WIDE: Final = re.compile(r"\bTP\s*=?\s*\d+(?:\s*x?\s*DP\s*=?\s*\d+)?", re.I)
+_MORE: Final = re.compile(r"\s*#(?:[\s,;]*TP\s*=?\s*\d+(?:\s*x?\s*DP\s*=?\s*\d+)?\s*[:= ]\s*[\d,.]+[,;.]?)+\s*", re.I)
 _LENGTH: Final = re.compile(r"\b(ISL|OSL)\s*[:=]?\s*(\d+)", re.I)
 _PHASE: Final = re.compile(r"\b(?:prefill|decode|aggregated)\b", re.I)
 _SAID: Final = re.compile(r"\s*([A-Za-z][\w ()/-]*?)\s*[:=]\s*(\S+)\s*")
@@ -58,10 +61,15 @@ def read_table(text: str, file: str) -> Table:
     comments = [line for line in lines if line.text.lstrip().startswith("#")]
     body = [line for line in lines if line.text.strip(" ,;\t") and line not in comments]
     common, rows = list[Entry](), list[RawRow]()
+    phase: Phase | None = None
+    named: set[Phase] = set()
     for line in comments:
-        said = _comment(line)
-        common += said[0]
-        rows += said[1]
+        phase = phase if _MORE.fullmatch(line.text) else None
+        phase, lengths, worths = _comment(line, phase)
+        common += lengths
+        rows += worths
+        named |= {phase} - {None, Phase.PREFILL}
+    unsaid = named.pop() if rows and len(named) == 1 else None
     if not body:
         problem = Problem(file, 1, 1, "", "holds no table", "`pdctl bench match --help` shows the format")
         return Table(tuple(rows), tuple(common), (), (problem,))
@@ -76,8 +84,9 @@ def read_table(text: str, file: str) -> Table:
             extra, start = values[len(names)]
             problems.append(line.problem(start, len(extra), "", f"{len(values)} values below {len(names)} names", ""))
         cells = [line.cell(name, value, at) for name, (value, at) in zip(names, values, strict=False)]
-        entries = tuple(Entry(what, cell) for what, cell in zip(columns, cells, strict=False) if what.means)
-        rows.append(RawRow(entries, partial(line.problem, 0, len(line.text), ""), f"line {line.number}"))
+        own = (Entry(what, cell) for what, cell in zip(columns, cells, strict=False) if what.means)
+        entries = (*(each for each in common if each.column.means == "width"), *own)
+        rows.append(RawRow(entries, partial(line.problem, 0, len(line.text), ""), f"line {line.number}", unsaid))
     ignored = tuple(name for name, what in zip(names, columns, strict=True) if name and not what.means)
     return Table(tuple(rows), tuple(common), ignored, tuple(problems))
 
@@ -106,20 +115,24 @@ def _split(text: str, delimiter: str) -> list[tuple[str, int]]:
     return found
 
 
-def _comment(line: _Line) -> tuple[list[Entry], list[RawRow]]:
+def _comment(line: _Line, phase: Phase | None) -> tuple[Phase | None, list[Entry], list[RawRow]]:
+    """The phase that it ends in, what it says of all rows, and its rows. `phase`: that of the line above, if it goes
+    on here."""
     common, rows = list[Entry](), list[RawRow]()
     body = line.text.lstrip()[1:]
     offset = len(line.text) - len(body)
     for clause in re.finditer(r"[^;]+", body):
         at = offset + clause.start()
         named = _PHASE.search(clause[0])
-        phase = phase_of(named[0]) if named else None
+        phase = phase_of(named[0]) if named else phase
         lengths = [
             Entry(Column(found[1].lower()), line.cell(found[1], found[2], at + found.start(2)))
             for found in _LENGTH.finditer(clause[0])
             if not (found[1].lower() == "osl" and phase is Phase.PREFILL)
         ]
         common += lengths
+        if named and phase is not Phase.PREFILL and (wide := _WIDE.search(clause[0])):
+            common.append(Entry(Column("width", phase), line.cell(wide[0], wide[0], at + wide.start())))
         for found in _WORTH.finditer(clause[0]) if phase is Phase.PREFILL else ():
             width = f"tp{found[1]}" + (f"dp{found[2]}" if found[2] else "")
             figure = Entry(Column("tok_s", phase, width=width), line.cell(width, found[3], at + found.start(3)))
@@ -128,4 +141,4 @@ def _comment(line: _Line) -> tuple[list[Entry], list[RawRow]]:
         said = _SAID.fullmatch(clause[0])
         if said and not lengths and column(said[1]).means in _OF_ALL:
             common.append(Entry(column(said[1]), line.cell(said[1], said[2], at + said.start(2))))
-    return common, rows
+    return phase, common, rows

@@ -19,6 +19,7 @@ from pdctl.inventory.document import Document, Loc
 from pdctl.inventory.problems import Problem
 
 _HOISTED: Final = ("model", "isl", "osl", "kv_bytes_per_token", "kv_bytes_per_s")
+_WIDTH: Final = ("tp", "dp", "gpus")
 _ROW_FIGURES: Final = (*FIGURES, "tpsu", "tpsg")
 
 
@@ -75,7 +76,8 @@ class _Walk:
             self.common += [each for each in own if each.column.means in _HOISTED]
         if columns or not deeper or any(each.column.means in _ROW_FIGURES for each in own):
             self._emit(loc, inherited, own, columns, phase)
-        passed_on = (*inherited, *without_figures(own))
+        # A whole file's `gpus` are those of a fleet, not of each instance.
+        passed_on = (*inherited, *(each for each in without_figures(own) if loc or each.column.means != "gpus"))
         for key, item in deeper:
             self._deeper(key, item, loc, passed_on, phase)
 
@@ -122,14 +124,15 @@ class _Walk:
         return Column("tok_s", phase, width=f"tp{key}")
 
     def _hoisted(self, key: str, item: object, loc: Loc) -> Iterator[Entry]:
-        """What a mapping such as `workload: {isl: …, osl: …}` or `model: {name: …}` says of what stands beside it."""
+        """What a mapping such as `workload: {isl: …}`, `model: {name: …}` or `parallelism: {tensor: …}` says of what
+        stands beside it."""
         if not isinstance(item, dict) or phase_of(key) or any(isinstance(each, dict | list) for each in item.values()):
             return
         if any(_means(name) in _ROW_FIGURES for name in item):
             return
         for name, value in item.items():
             means = "model" if _means(key) == "model" and name == "name" else _means(name)
-            if means in _HOISTED:
+            if means in _HOISTED or (_means(key) == "width" and means in _WIDTH):
                 yield self._entry(Column(means), name, value, (*loc, name))
 
     def _row(self, loc: Loc, entries: tuple[Entry, ...], phase: Phase | None) -> None:
