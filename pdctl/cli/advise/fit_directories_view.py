@@ -10,6 +10,7 @@ from typing import Any
 from pdctl.cli.advise.constants_text import constants
 from pdctl.perf.measured import FIGURES, SaidRun
 from pdctl.perf.measured_fit import RunsFit, mean_errors
+from pdctl.perf.profile import Profile
 from pdctl.perf.step_time import StepConstants
 from pdctl.text.escape import one_line
 
@@ -53,7 +54,7 @@ def as_json(found: RunsFit, left_out: Sequence[str], saved: Path | None) -> dict
     return {
         "profile": found.profile.name,
         "constants": {name: getattr(found.profile.constants, name) for name in StepConstants.__slots__},
-        "factors": {name: one if math.isfinite(one) else None for name, one in found.profile.factors.items()},
+        "factors": as_factors(found.profile),
         "not_told": list(found.fit.untold),
         "rms": found.fit.rms,
         "fitted": [_load(each) for each in found.fitted],
@@ -74,3 +75,8 @@ def _load(each: SaidRun) -> dict[str, Any]:
         "said": {name: each.said[name] for name in run.measured},
         "error": each.errors(),
     }
+
+
+def as_factors(profile: Profile) -> dict[str, float | None]:
+    """Error bars for JSON, which has no infinity."""
+    return {name: one if math.isfinite(one) else None for name, one in profile.factors.items()}
