@@ -73,8 +73,8 @@ def test_vllm_failures(error: str, outcome: Outcome) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"{", "no JSON"),
-        (json.dumps({"duration": 1.0}).encode(), "errors"),
+        (b"{", "Invalid JSON"),
+        (json.dumps({"duration": 1.0}).encode(), "input_lens: Field required"),
         (json.dumps(vllm_result(ttfts=[0.1])).encode(), "differ in length"),
     ],
 )

@@ -46,7 +46,7 @@ _RUN = (
     "trap 'kill $p; wait $p; exit 143' TERM INT HUP; "
     f"set -a; . ./{_ENVIRONMENT}; set +a; rm {_ENVIRONMENT}; mkdir -p {OUT}; "
     '"$@" >&2 </dev/null & p=$!; wait $p; s=$?; '
-    f"tar -czf - {OUT} | base64; exit $s"
+    f"tar -czf - {OUT} | base64 -w 0; exit $s"
 )
 
 

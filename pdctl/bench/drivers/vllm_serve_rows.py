@@ -11,7 +11,6 @@ fewer tokens than were asked for, and that is how it is told here; the cause is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ LIMITS = (
 )
 
 _LISTS = ("input_lens", "output_lens", "ttfts", "itls", "start_times", "errors", "latencies", "queue_times")
-_DROPPED = frozenset((*_LISTS, "generated_texts"))
+_DROPPED = {*_LISTS, "generated_texts"}
 
 
 class VllmServeResult(BaseModel):
@@ -51,20 +50,18 @@ class VllmServeResult(BaseModel):
 def read_result(data: bytes) -> tuple[VllmServeResult, dict[str, Any]]:
     """The parsed file, and its summary (all but the per-request lists). Raises BenchError."""
     try:
-        whole = json.loads(data)
-        result = VllmServeResult.model_validate(whole)
+        result = VllmServeResult.model_validate_json(data)  # straight from the bytes: there may be millions of gaps
     except ValidationError as error:
-        missing = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}))
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "the file"
         raise BenchError(
-            f"the result of vllm bench serve cannot be read: {missing or 'it is no object'}",
+            f"the result of vllm bench serve cannot be read: {where}: {problem['msg']}",
             hint="per-request figures are there only with --save-detailed",
         ) from None
-    except ValueError as error:
-        raise BenchError(f"the result of vllm bench serve is no JSON: {error}", hint="run it again") from None
     lengths = {len(values) for name in _LISTS if (values := getattr(result, name)) is not None}
     if len(lengths) != 1:
         raise BenchError("the lists in the result of vllm bench serve differ in length", hint="run it again")
-    return result, {key: value for key, value in whole.items() if key not in _DROPPED}
+    return result, result.model_dump(exclude=_DROPPED)
 
 
 def rows_of(result: VllmServeResult, point: Point, *, exact: bool, prefix: str = "") -> tuple[Row, ...]:
