@@ -1,18 +1,25 @@
-"""What is offered, out of ticks: a window that reaches back as far as the traffic has been alike, and its regimes.
+"""What is offered, out of ticks: windows that reach back as far as the traffic has been alike, and its past stretches.
 
-A fixed window is slow after a change or noisy before it. This one is cut where the newer ticks differ from the older
-ones by more than chance does (the idea of ADWIN: Bifet and Gavalda, 2007), so that after a change it holds the new
-traffic only, and what was cut off is a finished stretch of the past.
+A fixed window is slow after a change or noisy before it. These are cut where the newer ticks differ from the older by
+more than chance does (the idea of ADWIN: Bifet and Gavalda, 2007): after a change they hold the new traffic only, and
+what was cut off is a finished stretch of the past. Rate, prompts and outputs have a window each, since outputs are
+known only when requests end.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdctl.perf.closed_form import Offer
+
+SURPRISE = 4.0
+"""A change is one of so many standard errors,"""
+LEAST = 0.12
+"""and of such a share of the mean;"""
+EVENTS = 6.0
+"""and so many requests at least came or ended since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,90 +43,101 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Demand:
-    """`longest` ticks at most are one window. A cut needs a change of `surprise` standard errors and of a share of
-    `least` of the mean; the newer part has two ticks at least."""
+class Window:
+    """A weighted mean over as many of the newest samples as are alike. A sample is (time, weight, sum): of lengths the
+    requests and their tokens, of rates the seconds and the requests (`counts`: those vary at least as Poisson's do)."""
 
-    longest: int = 30
-    surprise: float = 4.0
-    least: float = 0.12
+    counts: bool
+    longest_s: float
+    samples: deque[tuple[float, float, float]] = field(default_factory=deque)
+
+    def add(self, at_s: float, weight: float, total: float) -> float | None:
+        """Take a sample; when the change was, if it shows one."""
+        self.samples.append((at_s, weight, total))
+        while self.samples[0][0] < at_s - self.longest_s:
+            self.samples.popleft()
+        keep = self._alike()
+        if keep == len(self.samples):
+            return None
+        while len(self.samples) > keep:
+            changed_s = self.samples.popleft()[0]
+        return changed_s
+
+    @property
+    def mean(self) -> float | None:
+        weight = sum(one[1] for one in self.samples)
+        return sum(one[2] for one in self.samples) / weight if weight else None
+
+    def _alike(self) -> int:
+        """How many of the newest samples to keep: those since the most surprising change, or all."""
+        samples = self.samples
+        size = len(samples)
+        weight, total = sum(one[1] for one in samples), sum(one[2] for one in samples)
+        worst, keep = SURPRISE, size
+        old_weight = old_total = old_squares = 0.0
+        for place, (_, each_weight, each_total) in enumerate(samples, 1):
+            old_weight += each_weight
+            old_total += each_total
+            old_squares += each_total * each_total / each_weight
+            if place < 3 or place > size - 2:
+                continue
+            new_weight, new_total = weight - old_weight, total - old_total
+            if (new_total + old_total / old_weight * new_weight if self.counts else new_weight) < EVENTS:
+                break
+            old, new = old_total / old_weight, new_total / new_weight
+            if abs(new - old) <= LEAST * max(old, new):
+                continue
+            spread = max(0.0, old_squares - old_total * old) / (place - 1)
+            # Few samples that happen to be alike say little of the spread.
+            spread = max(spread, old if self.counts else (0.15 * old) ** 2)
+            surprise = abs(new - old) / math.sqrt(spread * (1 / old_weight + 1 / new_weight))
+            if surprise > worst:
+                worst, keep = surprise, size - place
+        return keep
+
+
+@dataclass(slots=True)
+class Demand:
+    """`past`: finished stretches, oldest first. The present one began at `begin_s`."""
+
+    longest_s: float = 900.0
     past: list[Stretch] = field(default_factory=list)
     begin_s: float = 0.0
     now_s: float = 0.0
-    _ticks: deque[Counted] = field(default_factory=deque)
-    _osl: float | None = None
-    _isl: float | None = None
+    _rate: Window = field(init=False)
+    _isl: Window = field(init=False)
+    _osl: Window = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rate = Window(True, self.longest_s)
+        self._isl, self._osl = Window(False, self.longest_s), Window(False, self.longest_s)
 
     def add(self, at_s: float, tick: Counted) -> bool:
         """Take one tick; whether the traffic turned out to have changed."""
+        before = self.offer
         self.now_s = at_s
-        self._ticks.append(tick)
-        cut = self._change()
-        if cut:
-            self._close(cut)
-        while len(self._ticks) > self.longest:
-            self._ticks.popleft()
-        return bool(cut)
+        changes = [self._rate.add(at_s, tick.over_s, tick.offered)]
+        if tick.offered:
+            changes.append(self._isl.add(at_s, tick.offered, tick.tokens_in))
+        if tick.finished:
+            changes.append(self._osl.add(at_s, tick.finished, tick.tokens_out))
+        found = [one for one in changes if one is not None]
+        if not found:
+            return False
+        ended_s = max(self.begin_s, min(found))
+        if before is not None and ended_s > self.begin_s:
+            self.past.append(Stretch(self.begin_s, ended_s, before))
+            self.begin_s = ended_s
+        return True
 
     @property
     def offer(self) -> Offer | None:
-        """What is offered now; None until lengths were seen. Outputs are those of who ended, the last known ones where
-        nobody has ended since the change."""
-        return self._offer(self._ticks)
+        """What is offered now; None until lengths were seen."""
+        rate, isl, osl = self._rate.mean, self._isl.mean, self._osl.mean
+        if rate is None or isl is None or osl is None:
+            return None
+        return Offer(rate, max(1.0, isl), max(1.0, osl))
 
     @property
     def age_s(self) -> float:
         return self.now_s - self.begin_s
-
-    def _offer(self, ticks: Sequence[Counted] | deque[Counted]) -> Offer | None:
-        offered, finished = sum(one.offered for one in ticks), sum(one.finished for one in ticks)
-        if offered:
-            self._isl = sum(one.tokens_in for one in ticks) / offered
-        if finished:
-            self._osl = sum(one.tokens_out for one in ticks) / finished
-        if self._isl is None or self._osl is None:
-            return None
-        return Offer(offered / sum(one.over_s for one in ticks), max(1.0, self._isl), max(1.0, self._osl))
-
-    def _close(self, newer: int) -> None:
-        older = [self._ticks.popleft() for _ in range(len(self._ticks) - newer)]
-        ended_s = self.now_s - sum(one.over_s for one in self._ticks)
-        before = self._offer(older)
-        if before is not None and ended_s > self.begin_s:
-            self.past.append(Stretch(self.begin_s, ended_s, before))
-        self.begin_s = ended_s
-
-    def _change(self) -> int:
-        """How many of the newest ticks are unlike the older ones; 0: none."""
-        size = len(self._ticks)
-        if size < 5:
-            return 0
-        series = [
-            [(one.offered / one.over_s, 1.0) for one in self._ticks],
-            [(one.tokens_in / one.offered, one.offered) for one in self._ticks if one.offered],
-            [(one.tokens_out / one.finished, one.finished) for one in self._ticks if one.finished],
-        ]
-        places = [range(size), *([], [])]
-        places[1] = [place for place, one in enumerate(self._ticks) if one.offered]  # type: ignore[call-overload]
-        places[2] = [place for place, one in enumerate(self._ticks) if one.finished]  # type: ignore[call-overload]
-        best, found = self.surprise, 0
-        for values, at in zip(series, places, strict=True):
-            for cut in range(3, len(values) - 1):
-                score = _surprise(values[:cut], values[cut:], self.least)
-                if score > best:
-                    best, found = score, size - at[cut]
-        return found
-
-
-def _surprise(older: Sequence[tuple[float, float]], newer: Sequence[tuple[float, float]], least: float) -> float:
-    """By how many standard errors the newer mean is off; 0.0 where it is off by less than `least` of the older."""
-    weight, weight_new = sum(w for _, w in older), sum(w for _, w in newer)
-    mean = sum(v * w for v, w in older) / weight
-    mean_new = sum(v * w for v, w in newer) / weight_new
-    if abs(mean_new - mean) <= least * max(mean, mean_new):
-        return 0.0
-    variance = sum(w * (v - mean) ** 2 for v, w in older) / weight
-    # Few ticks that happen to be alike say little of the spread: a twentieth of the mean at least.
-    variance = max(variance, (0.05 * mean) ** 2)
-    ticks = variance * (1 / len(older) + 1 / len(newer))
-    return abs(mean_new - mean) / math.sqrt(ticks)

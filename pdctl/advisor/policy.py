@@ -41,6 +41,9 @@ class Settings:
     patiences: tuple[float, ...] = (0.1, 0.25, 0.75)
     better: float = 0.01
     clear_s: float = 300.0
+    watch_leads: float = 4.0
+    cheap_s: float = 60.0
+    relief: float = 0.08
 
 
 class Action(StrEnum):
@@ -72,6 +75,7 @@ class Rebalancer:
     _leads: dict[Role, list[float]] = field(default_factory=dict)
     _moving: tuple[Role, float] | None = None
     _lost_s: float = 0.0
+    _watched_s: float = 0.0
     _wants: tuple[Role, int] | None = None
     _verdict: Verdict | None = None
     _judged: tuple[float, int, Offer] | None = None
@@ -115,6 +119,7 @@ class Rebalancer:
         tokens_in = seen.offered * (seen.isl or 0.0)
         tokens_out = seen.finished * (seen.osl or 0.0)
         if not seen.stale:
+            self._watched_s += seen.over_s
             self.demand.add(seen.at_s, Counted(seen.over_s, seen.offered, tokens_in, seen.finished, tokens_out))
         if seen.moving is not None and self._moving is None:
             self._moving = (seen.moving, seen.at_s - seen.over_s)
@@ -133,7 +138,7 @@ class Rebalancer:
         return ""
 
     def _weigh(self, seen: Observation, offered: Offer, offer: Offer, numbers: dict[str, float]) -> Decision:
-        now, settings = seen.ratio, self.settings
+        now = seen.ratio
         allowed = self._allowed(now)
         standing = self.forecast.standing(now, offer)
         numbers |= {
@@ -151,10 +156,12 @@ class Rebalancer:
         if now not in allowed:
             return self._hold(seen, f"{now} is below a floor", numbers)
         target, gap = wanted(allowed, now, offer, self.forecast)
+        if self._cheap(now, allowed, offer):
+            return self._balance(seen, allowed, offer, numbers)
         verdict = self._hindsight(allowed, offered)
         if verdict is not None:
             numbers |= {"held_best": max(verdict.held.values()), "followed_best": max(verdict.followed.values())}
-            if max(verdict.followed.values()) < max(verdict.held.values()) + settings.better:
+            if max(verdict.followed.values()) < max(verdict.held.values()) - SIGNIFICANT:
                 return self._to_held(seen, verdict, offer, numbers)
         if target == now or gap <= SIGNIFICANT:
             self._forget_wants()
@@ -165,6 +172,26 @@ class Rebalancer:
     def _allowed(self, now: Ratio) -> tuple[Ratio, ...]:
         floors = self.settings
         return ratios(now.total, prefill_floor=floors.prefill_floor, decode_floor=floors.decode_floor)
+
+    def _cheap(self, now: Ratio, allowed: tuple[Ratio, ...], offer: Offer) -> bool:
+        """Whether a move takes no longer than it takes to be sure that one is wanted."""
+        return max(self.lead_s(donor, offer) for donor in (Role.PREFILL, Role.DECODE)) <= self.settings.cheap_s
+
+    def _balance(
+        self, seen: Observation, allowed: tuple[Ratio, ...], offer: Offer, numbers: dict[str, float]
+    ) -> Decision:
+        """Moves cost next to nothing: towards the split whose fuller pool is least full, before anything fails."""
+        loads = {ratio: self.forecast.standing(ratio, offer).load for ratio in allowed}
+        best = min(allowed, key=lambda ratio: loads[ratio])
+        numbers |= {"load": loads[seen.ratio], "best_load": loads[best]}
+        if loads[seen.ratio] - loads[best] < self.settings.relief:
+            self._forget_wants()
+            return self._hold(seen, f"{seen.ratio} is as evenly loaded as any split would be", numbers)
+        donor = donor_to(seen.ratio, best)
+        self._want(donor, loads[seen.ratio] - loads[best], seen.over_s)
+        if self._wants is None or self._wants[1] < self.settings.confirmations:
+            return self._hold(seen, f"{best} would be more evenly loaded: waiting to be sure", numbers, best)
+        return self._move(seen, donor, best, f"{self._bottleneck(seen.ratio, offer)}; {best} evens that out", numbers)
 
     def _follow(
         self,
@@ -185,11 +212,17 @@ class Rebalancer:
             return self._hold(
                 seen, f"{target} would serve better: waiting for more than a moment of it", numbers, target
             )
+        if self._watched_s < self.settings.watch_leads * lead_s:
+            return self._hold(
+                seen, f"{target} would serve better: the traffic is not known for long enough", numbers, target
+            )
         lasts_s = self._lasts_s(self._allowed(now), offer)
         gain = self._gain(now, target, offer, lasts_s, self._queued(seen))
         back = self._back(gap, offer, lead_s)
         numbers |= {"lasts_s": lasts_s, "gain": gain, "return_cost": back}
         if gain - back <= self.settings.better * offer.rate_per_s * lasts_s:
+            if verdict is not None and verdict.held[verdict.best_held] - verdict.held[now] > 2 * SIGNIFICANT:
+                return self._to_held(seen, verdict, offer, numbers)
             words = f"{target} would serve better, but gains {gain:.0f} requests and coming back costs {back:.0f}"
             return self._hold(seen, words, numbers, target)
         return self._move(

@@ -39,7 +39,7 @@ class DayTable:
     scene: Scene
     restart_s: float
     seed: int = 0
-    tick_s: float = 30.0
+    tick_s: float = 15.0
     queue_limit: int | None = None
     settings: Settings | None = None
     model: FleetModel = field(init=False)

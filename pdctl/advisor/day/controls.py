@@ -49,16 +49,16 @@ class ByPolicy:
 
 @dataclass(slots=True)
 class Greedy:
-    """At every tick towards the split whose fullest pool is least full by the last `ticks` ticks: no hysteresis, no
-    thought of what a move costs. It knows the same closed forms as the policy."""
+    """At every tick towards the split whose fullest pool is least full by the last `window_s` seconds: no hysteresis,
+    no thought of what a move costs. It knows the same closed forms as the policy."""
 
     forecast: Forecast
-    ticks: int = 4
+    window_s: float = 120.0
     _seen: deque[Seen] = field(default_factory=deque)
 
     def __call__(self, seen: Seen) -> Role | None:
         self._seen.append(seen)
-        while len(self._seen) > self.ticks:
+        while self._seen[0].at_s <= seen.at_s - self.window_s:
             self._seen.popleft()
         offered, finished = sum(one.offered for one in self._seen), sum(one.finished for one in self._seen)
         if seen.moving is not None or not offered or not finished:
