@@ -26,11 +26,12 @@ HANDSHAKE_S = 10e-3
 PROXY_S = 6.6837e-3
 """What the article's proxy adds to a leg; fitted."""
 
-R1_ERROR = ModelError(e2el=0.030, tokens_per_s=0.037, itl_p99=0.041, ratio=0.030, attainment=0.06)
+R1_ERROR = ModelError(e2el=0.030, tokens_per_s=0.037, itl_p99=0.041, ratio=0.030, attainment=0.04)
 """Of the held-out rows, as `pdctl advise fit --published` finds them; the tables have no attainment, so that error is
 the other profile's."""
-QWEN3_ERROR = ModelError(e2el=0.030, tokens_per_s=0.037, itl_p99=0.041, ratio=0.030, attainment=0.06)
-"""The article has attainments only: the other errors are those of the same model on DeepSeek R1."""
+QWEN3_ERROR = ModelError(e2el=0.030, tokens_per_s=0.037, itl_p99=0.041, ratio=0.030, attainment=0.04)
+"""Attainment: the largest miss of a point that was left out of the fit (`--refit` prints them). The article has nothing
+else: the other errors are those of the same model on DeepSeek R1."""
 
 R1_MI300X = Profile(
     name="r1-mi300x-ep8",

@@ -68,14 +68,20 @@ def fit(
     return Fit(constants(solved.point), factors, math.sqrt(solved.loss / figures), figures)
 
 
+REPEATS = 0.01
+"""No measured figure repeats within less than 1 %: residuals that are smaller do not make constants surer."""
+
+
 def standard_errors(residuals: Sequence[float], jacobian: Sequence[Sequence[float]]) -> list[float]:
     """Square roots of the diagonal of s^2 (J^T J)^-1; inf of a parameter that moves nothing, or has no inverse."""
     heard = [place for place, row in enumerate(jacobian) if max((abs(value) for value in row), default=0.0) > DEAF]
-    variance = sum(error * error for error in residuals) / max(1, len(residuals) - len(heard))
+    variance = max(REPEATS**2, sum(error * error for error in residuals) / max(1, len(residuals) - len(heard)))
     matrix = [
         [sum(a * b for a, b in zip(jacobian[one], jacobian[other], strict=True)) for other in heard] for one in heard
     ]
-    undone = inverse(matrix)
+    # A trace of a ridge: where two parameters do the same, only their own error bars become huge.
+    ridge = 1e-9 * max((matrix[at][at] for at in range(len(heard))), default=0.0)
+    undone = inverse([[one + ridge * (at == place) for at, one in enumerate(row)] for place, row in enumerate(matrix)])
     found = [math.inf] * len(jacobian)
     if undone is not None:
         for at, place in enumerate(heard):

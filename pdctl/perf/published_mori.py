@@ -87,6 +87,15 @@ def fit_mori(
     return MoriFit(constants, proxy, loss(best), factors)
 
 
+def say_left_out(on_try: Callable[[float], None] = lambda loss: None) -> tuple[Attained, ...]:
+    """Every point, as constants say it that were fitted on the other nine."""
+    found = []
+    for left in mori_rows():
+        one = fit_mori([row for row in mori_rows() if row != left], on_try=on_try)
+        found.extend(say_attained(one.constants, one.proxy_s, [left]))
+    return tuple(found)
+
+
 def _bend(misses: Callable[[Sequence[float]], Sequence[float]], best: Sequence[float], place: int) -> list[float]:
     """How every miss changes with one constant's logarithm, over a tenth either way."""
     up, down = (misses([value + (by if at == place else 0.0) for at, value in enumerate(best)]) for by in (0.1, -0.1))

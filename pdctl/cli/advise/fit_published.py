@@ -16,6 +16,7 @@ from pdctl.cli.json_line import say_json
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X, R1_WITHOUT
 from pdctl.perf.published_fit import calibrate_r1, fit_without, say_left_out
 from pdctl.perf.published_mori import fit_mori, say_attained
+from pdctl.perf.published_mori import say_left_out as mori_left_out
 from pdctl.perf.published_r1 import Said, say_all
 from pdctl.perf.published_score import check_mori, checks_r1
 
@@ -53,5 +54,8 @@ def _refit(tell: Callable[[str], None]) -> Refits:
     tries = iter(range(1, sys.maxsize))
     r1 = calibrate_r1(on_round=rounds("DeepSeek R1"))
     without = {name: fit_without(name, on_round=rounds(f"without {name}")) for name in R1_WITHOUT}
-    mori = fit_mori(on_try=lambda loss: tell(f"fitting Qwen3-235B: try {next(tries)}, squares {loss:.0f}"))
-    return Refits(r1, without, mori)
+
+    def tried(loss: float) -> None:
+        tell(f"fitting Qwen3-235B: try {next(tries)}, squares {loss:.0f}")
+
+    return Refits(r1, without, fit_mori(on_try=tried), mori_left_out(on_try=tried))

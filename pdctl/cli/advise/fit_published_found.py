@@ -14,11 +14,13 @@ from pdctl.perf.published_score import Check
 
 @dataclass(frozen=True, slots=True)
 class Refits:
-    """What the fits land on when they begin anew. `without`: by the scenario that was left out."""
+    """What the fits land on when they begin anew. `without`: by the scenario that was left out; `mori_left_out`: every
+    attainment as the other nine tell it."""
 
     r1: Fit
     without: Mapping[str, Fit]
     mori: MoriFit
+    mori_left_out: tuple[Attained, ...]
 
 
 @dataclass(frozen=True, slots=True)

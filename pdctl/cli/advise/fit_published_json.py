@@ -124,6 +124,7 @@ def _refits(refits: Refits) -> dict[str, Any]:
             "proxy_s": refits.mori.proxy_s,
             "factors": {name: _finite(factor) for name, factor in refits.mori.factors.items()},
             "squares": refits.mori.loss,
+            "left_out_off_of_100": [each.off for each in refits.mori_left_out],
         },
     }
 

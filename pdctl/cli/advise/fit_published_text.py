@@ -109,6 +109,8 @@ def _refits(refits: Refits) -> Iterator[str]:
     for scenario, one in refits.without.items():
         yield from _against(f"r1 without {scenario}", one.constants, R1_WITHOUT[scenario])
     yield from _against("qwen3", refits.mori.constants, QWEN3_235B_MI300X.constants)
+    misses = ", ".join(f"{each.off:+.0f}" for each in refits.mori_left_out)
+    yield f"  attainments, each as the other nine tell it: off by {misses} of 100"
 
 
 def _against(name: str, anew: StepConstants, built_in: StepConstants) -> Iterator[str]:
