@@ -10,6 +10,7 @@ from pdctl.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "fit": "fit the performance model to measured runs, and say how far off it is",
+    "profiles": "the profiles that an advice may use",
     "decisions": "what `watch --auto` decided lately, and on which figures",
     "simulate": "play a day on a virtual fleet: every split, moving greedily, and the rebalancing policy",
     "handoff": "can one layout hand its KV to another: what is re-sharded, what is refused",
