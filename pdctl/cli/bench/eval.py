@@ -60,7 +60,13 @@ class Typed:
 @click.option("--program", metavar="PROGRAM", default="lm_eval", show_default=True, help="How lm-eval is started.")
 @click.option("--baseline", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the cluster's own file.")
 @click.option("--save-baseline", is_flag=True, help="This evaluation is the baseline from now on.")
-@click.option("--margin", type=click.FloatRange(0.0, 1.0), default=MARGIN, show_default=True, help="What matters.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0.0, 1.0),
+    default=MARGIN,
+    show_default=True,
+    help="Of a score: less is no matter.",
+)
 @click.argument("arguments", nargs=-1)
 @click.pass_obj
 def command(
