@@ -52,7 +52,10 @@ class LeftOut:
 
 
 def say_left_out(
-    constants: Mapping[str, StepConstants], *, on_row: Callable[[Said], None] = lambda said: None
+    constants: Mapping[str, StepConstants],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    on_row: Callable[[Said], None] = lambda said: None,
 ) -> tuple[LeftOut, ...]:
     """`constants`: of each scenario, those fitted without it."""
     found = []
@@ -60,7 +63,7 @@ def say_left_out(
         rows = []
         for row in r1_rows():
             if row.scenario == scenario:
-                rows.append(say(row, one))
+                rows.append(say(row, one, seeds))
                 on_row(rows[-1])
         found.append(LeftOut(scenario, one, tuple(rows)))
     return tuple(found)
