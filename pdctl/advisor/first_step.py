@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from pdctl.advisor.fleet_of import kind_of
 from pdctl.advisor.split import Split
 from pdctl.model.deployment import Deployment, Slot
 from pdctl.model.figure import Figure
-from pdctl.model.hold import Hold
 from pdctl.model.role import Role
 from pdctl.model.snapshot import Snapshot
 
@@ -28,23 +27,25 @@ def first_step(now: Split, then: Split) -> Step | None:
     if now.prefill is None or then.prefill is None:
         return None
     before, after = now.prefill, then.prefill
-    differ = sorted((kind for kind in after if before[kind] != after[kind]), key=lambda kind: before[kind] > after[kind])
+    differ = sorted(
+        (kind for kind in after if before[kind] != after[kind]), key=lambda kind: before[kind] > after[kind]
+    )
     if not differ:
         return None
     return Step(differ[0], Role.DECODE if before[differ[0]] < after[differ[0]] else Role.PREFILL)
 
 
 def donor_slot(
-    deployment: Deployment, role: Role, snapshot: Snapshot | None, holds: Mapping[str, Hold], kind: str = ""
+    deployment: Deployment, role: Role, snapshot: Snapshot | None, held: Collection[str], kind: str = ""
 ) -> Slot | None:
-    """The slot of that role (and kind) with least in hand that nobody holds; on the router's node last, since all
-    clients hang on it. None where there is none."""
+    """The slot of that role (and kind) with least in hand; None where there is none. Those on the router's node come
+    last, since all clients hang on it; those of `held` (ids) are nobody's to move."""
     free = [
         slot
         for slot in deployment.slots
         if slot.pool
         and deployment.pools[slot.pool].role is role
-        and slot.id not in holds
+        and slot.id not in held
         and kind in ("", kind_of(deployment, slot))
     ]
     return min(free, key=lambda slot: (slot.node == deployment.router.node, in_hand(slot, snapshot)), default=None)

@@ -48,6 +48,7 @@ class Action:
 
 TABLES: Final = frozenset({"nodes", "health", "activity"})
 NODES: Final = frozenset({"nodes", "node"})
+ADVISOR: Final = frozenset({"advisor"})
 LOGS: Final = frozenset({"logs"})
 PLAN: Final = frozenset({"plan"})
 
@@ -63,9 +64,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "move",
         "Move",
         ("m",),
-        "move the slots of the selected row to another pool, as a plan that is shown first",
+        "move the slots of the selected row (Advisor: the first on the way to the best split) to another pool, as a "
+        "plan that is shown first",
         Danger.DESTRUCTIVE,
-        NODES,
+        NODES | ADVISOR,
         "pdctl move {subject} --to POOL",
         ("move",),
         footer=True,
@@ -121,7 +123,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         footer=True,
     ),
     Action(
-        "level_up", "Back", ("escape",), "leave this screen, or clear the filter", scope=NODES | {"activity", "run"}
+        "level_up",
+        "Back",
+        ("escape",),
+        "leave this screen, clear the filter, or go back to the observed workload",
+        scope=NODES | ADVISOR | {"activity", "run"},
     ),
     Action(
         "filter",
@@ -187,6 +193,27 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "show also what passed, or no more",
         scope=frozenset({"health"}),
         twin="pdctl check -v",
+        footer=True,
+    ),
+    Action("rank", "Rank", ("a",), "rank again, now", scope=ADVISOR, twin="pdctl advise", words=("rank",), footer=True),
+    Action(
+        "what_if",
+        "What if",
+        ("i",),
+        "rank another workload: `isl=8192 osl=1024 rate=2`, also with other targets",
+        scope=ADVISOR,
+        twin="pdctl advise --isl TOKENS --osl TOKENS --rate PER_SECOND",
+        words=("whatif",),
+        footer=True,
+    ),
+    Action(
+        "objective",
+        "Objective",
+        ("o",),
+        "rank by goodput, latency or throughput",
+        scope=ADVISOR,
+        twin="pdctl advise --objective latency",
+        words=("objective",),
         footer=True,
     ),
     Action("window", "Window", ("w",), "take figures over 10, 60 or 300 seconds", words=("window",)),

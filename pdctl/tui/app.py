@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual import events, work
 from textual.app import App, SystemCommand
@@ -36,6 +36,9 @@ from pdctl.tui.view_screens import ReadStyles, preload, screen_of
 from pdctl.tui.views import VIEWS
 from pdctl.tui.widgets.bars import Heading
 
+if TYPE_CHECKING:
+    from pdctl.tui.advising import Adviser
+
 STORY_LINES: Final = 60
 
 
@@ -48,6 +51,8 @@ class PdctlApp(RunKeys):
     CSS = """
     .-ascii ModalScreen > Vertical { border: ascii $primary; }
     .-ascii * { scrollbar-size: 0 0; }
+    .-ascii #detail, .-ascii #decisions { border-top: ascii $panel; }
+    .-ascii .-wide #decisions { border-top: none; border-left: ascii $panel; }
     .-ascii SearchIcon { display: none; }
     .-ascii CommandPalette #--input, .-ascii CommandPalette CommandList { border: none; }
     """
@@ -59,11 +64,13 @@ class PdctlApp(RunKeys):
         operations: Operations,
         settings: Settings | None = None,
         *,
+        adviser: Adviser | None = None,
         wall: Callable[[], float] = time.time,
         moment: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.feed, self.operations, self.settings, self.wall = feed, operations, settings or Settings(), wall
+        self.adviser = adviser  # None: a process of its own
         self.moment, self.lag = moment, Lag()
         self.painted = asyncio.Event()  # the first picture is there
         self.latest: Snapshot | None = None
@@ -254,6 +261,9 @@ class PdctlApp(RunKeys):
     def action_go_activity(self) -> None:
         self.go("activity")
 
+    def action_go_advisor(self) -> None:
+        self.go("advisor")
+
     def action_last_view(self) -> None:
         self.go(self._before)
 
@@ -370,11 +380,12 @@ class PdctlApp(RunKeys):
         if isinstance(screen, LogsScreen):
             screen.follow(tuple(names))
 
-    def begin_change(self, kind: str, selectors: Sequence[str]) -> None:
-        """Ask for what `kind` (move, drain, undrain, restart) of these slots needs, and show its plan."""
+    def begin_change(self, kind: str, selectors: Sequence[str], *, to: str = "") -> None:
+        """Ask for what `kind` (move, drain, undrain, restart) of these slots needs, and show its plan. `to`: the pool
+        of a move, where it is known."""
         from pdctl.tui.screens.change import open_change
 
         if not selectors:
             self.notify("nothing is selected", severity="warning")
             return
-        open_change(self, kind, tuple(selectors))
+        open_change(self, kind, tuple(selectors), to=to)

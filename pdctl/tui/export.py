@@ -19,7 +19,7 @@ FIRST_S: Final = 30.0
 """How long a first snapshot is waited for."""
 POLL_S: Final = 0.05
 CHECK_S: Final = 120.0
-"""How long a check of the nodes is waited for, where the screen shows one."""
+"""How long a check of the nodes, or an advice, is waited for, where the screen shows one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _drawn(app: PdctlApp) -> None:
 
 
 async def _checked(app: PdctlApp) -> None:
-    checks = [worker for worker in app.workers if worker.group == "check"]
+    checks = [worker for worker in app.workers if worker.group in ("check", "advice")]
     if checks:
         async with asyncio.timeout(CHECK_S):
             await app.workers.wait_for_complete(checks)

@@ -6,6 +6,7 @@ One cluster is held open for the life of the terminal. What goes wrong with a no
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from pdctl.control.canaries import canary_rounds
@@ -89,7 +90,7 @@ class LiveOperations:
                 found = await record(self._opened.cluster, lines)
         except PdctlError as error:
             return Activity((), error.message)
-        return Activity(found.entries)
+        return Activity(found.entries, holds=found.holds.at(time.time()))
 
     async def status(self) -> ClusterStatus:
         with _said():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pdctl.control.execute import Interrupt
@@ -13,6 +13,7 @@ from pdctl.control.status import ClusterStatus
 from pdctl.health.report import Report
 from pdctl.model.deployment import Deployment
 from pdctl.model.events import Event
+from pdctl.model.hold import Holds
 from pdctl.model.observed import Trouble
 from pdctl.model.snapshot import PairFigures, Snapshot
 from pdctl.supervisors.ports import LogLine
@@ -66,10 +67,12 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The journal's newest entries, oldest first. `trouble`: why it could not be read, and the entries are old."""
+    """The journal's newest entries, oldest first, and the holds that stand. `trouble`: why it could not be read, and
+    what is here is old."""
 
     entries: tuple[Mapping[str, Any], ...]
     trouble: str = ""
+    holds: Holds = field(default_factory=Holds)
 
 
 class Operations(Protocol):

@@ -19,7 +19,7 @@ from pdctl.tui.levels import Level
 HEATS: Final = 6
 
 
-TO_ASCII: Final = str.maketrans("…↑↓→━─│▶·●▲✖▁▂▃▄▅▆▇█▰▱◆■□▪", "~^v>=-|>-+!X_.-=+*%##.*#.=")
+TO_ASCII: Final = str.maketrans("…↑↓→←≈±━─│▶·●▲✖▁▂▃▄▅▆▇█▰▱◆■□▪", "~^v><=~=-|>-+!X_.-=+*%##.*#.=")
 
 
 class Ink(StrEnum):

@@ -33,6 +33,9 @@ VIEWS: Final = (
          "pdctl logs -f"),
     View("activity", "Activity", "6", "pdctl.tui.screens.activity", "ActivityScreen",
          "every change: who, when, what, outcome", "pdctl events", ("events", "journal")),
+    View("advisor", "Advisor", "7", "pdctl.tui.screens.advisor", "AdvisorScreen",
+         "which split would serve best, and why; `:advise isl=8192 osl=1024 rate=2` asks what if", "pdctl advise",
+         ("advise", "advice")),
 )  # fmt: skip
 
 

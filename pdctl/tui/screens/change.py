@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pdctl.tui.app import PdctlApp
 
 
-def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...]) -> None:
-    """Ask what `kind` (move, drain, undrain, restart) of these slots still needs to know, then show its plan."""
+def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...], *, to: str = "") -> None:
+    """Ask what `kind` (move, drain, undrain, restart) of these slots still needs to know, then show its plan. `to`: the
+    pool of a move, "" where it is still to be chosen."""
     if app.runs.under_way:
         app.notify("a run is under way: one at a time", severity="warning")
         app.push_screen(PlanScreen.of_run())
@@ -25,6 +26,8 @@ def open_change(app: PdctlApp, kind: str, selectors: tuple[str, ...]) -> None:
 
     what = ", ".join(selectors)
     match kind:
+        case "move" if to:
+            show(MoveRequest(selectors, to))
         case "move":
 
             def chosen(pool: str | None) -> None:

@@ -96,16 +96,27 @@ def _alerts(snapshot: Snapshot | None, palette: Palette) -> Piece:
 def tabs_line(current: str, chip: tuple[str, bool], palette: Palette, width: int) -> Strip:
     """The views and their keys; the current one stands out by more than colour. `chip`: what the view adds at the
     right, and whether it is a complaint, which may cover the tabs."""
+    text, wrong = chip
+    pieces = _tabs(current, palette, "  ")
+    if text and not wrong and _columns(pieces) + cell_len(text) + 1 > width:
+        pieces = _tabs(current, palette, " ")
+    style = palette.level(Level.BAD) if wrong else palette.dim
+    room = width if wrong else width - _columns(pieces)
+    right = [(f"{fitted(text, min(cell_len(text), room - 1))} ", style)] if text and room > 8 else []
+    return _between(pieces, right, palette.base, width)
+
+
+def _tabs(current: str, palette: Palette, gap: str) -> list[Piece]:
     pieces: list[Piece] = [(" ", palette.base)]
     for view in VIEWS:
         here = view.id == current
         key, style = (palette.title, palette.title + _REVERSE) if here else (palette.dim, palette.base)
-        pieces += [(f"{view.key} ", key), (f" {view.title} " if here else view.title, style), ("  ", palette.base)]
-    text, wrong = chip
-    style = palette.level(Level.BAD) if wrong else palette.dim
-    room = width if wrong else width - sum(cell_len(piece) for piece, _ in pieces)
-    right = [(f"{fitted(text, min(cell_len(text), room - 1))} ", style)] if text and room > 8 else []
-    return _between(pieces, right, palette.base, width)
+        pieces += [(f"{view.key} ", key), (f" {view.title} " if here else view.title, style), (gap, palette.base)]
+    return pieces
+
+
+def _columns(pieces: Sequence[Piece]) -> int:
+    return sum(cell_len(text) for text, _ in pieces)
 
 
 def footer_line(items: Sequence[FooterItem], palette: Palette, width: int) -> Strip:
