@@ -52,7 +52,7 @@ def observed(snapshots: Sequence[Snapshot], window_s: int = 300) -> Observed:
         missing.append(f"without figures: {', '.join(left_out)}")
     rate, rate_note = _rate(snapshots, readers, window_s)
     read = _sum(readers, window_s, "requests"), _sum(readers, window_s, "tokens_in")
-    written = _sum(writers, window_s, "requests"), _sum(writers, window_s, "tokens_out")
+    written = _sum(writers, window_s, "requests"), _sum(writers, window_s, "tokens_ended")
     isl, osl = _mean(*read), _mean(*written)
     covered_s = min((pool.windows[window_s].covered_s for pool in (*readers, *writers)), default=0.0)
     for name, value in (("the rate of requests", rate), ("prompt lengths", isl), ("output lengths", osl)):

@@ -33,6 +33,10 @@ class Counts:
     def mean(self) -> float | None:
         return self.tokens / self.requests if self.requests > 0 and self.tokens > 0 else None
 
+    def less(self, requests: int) -> Counts:
+        """What is left when so many have been told, each with the mean of tokens."""
+        return Counts(self.requests - requests, self.tokens - requests * (self.mean or 0.0))
+
 
 @dataclass(slots=True)
 class TickBook:
@@ -42,6 +46,7 @@ class TickBook:
     _seen_s: float | None = None
     _ticked_s: float | None = None
     _offered: float = 0.0
+    _isl: float | None = None
     _read: Counts = field(default_factory=Counts)
     _written: Counts = field(default_factory=Counts)
     _blind: dict[str, None] = field(default_factory=dict)
@@ -59,7 +64,7 @@ class TickBook:
         self._offered += since_s * self._value(snapshot.router.requests, "the router's count of requests", stale_s)
         for role, counts, name in (
             (Role.PREFILL, self._read, "tokens_in"),
-            (Role.DECODE, self._written, "tokens_out"),
+            (Role.DECODE, self._written, "tokens_ended"),
         ):
             for pool in _pools(snapshot, role):
                 flow = pool.windows[WINDOW_S].flow
@@ -81,20 +86,22 @@ class TickBook:
         if snapshot is None or since_s is None or now_s <= since_s:
             return None
         client = snapshot.client.get(JUDGED_S)
-        stale = (*self._blind, *_left_out(snapshot))
+        stale = (*self._blind, *(_left_out(snapshot) if moving is None else ()))
         if not held and moving is None:
             held = next(_unsettled(snapshot), "")
         if holds.trouble and not held:
             held = f"which slots are held is not known: {holds.trouble}"
         if self._seen_s is not None and now_s - self._seen_s > GAP_TICKS * snapshot.interval_s:
             stale = ("nothing was seen lately", *stale)
+        offered, finished = _whole(self._offered), _whole(self._written.requests)
+        self._isl = self._read.mean or self._isl
         seen = Observation(
             at_s=now_s,
             over_s=now_s - since_s,
             ratio=_ratio(snapshot),
-            offered=round(self._offered),
-            isl=self._read.mean,
-            finished=round(self._written.requests),
+            offered=offered,
+            isl=self._isl,
+            finished=finished,
             osl=self._written.mean,
             ttft_met=_middle(client.attainment.ttft) if client else None,
             itl_met=_middle(client.attainment.itl) if client else None,
@@ -104,10 +111,13 @@ class TickBook:
             fixed_prefill=fixed(deployment, holds, Role.PREFILL),
             fixed_decode=fixed(deployment, holds, Role.DECODE),
             held=held,
-            stale=stale if moving is None else (),
+            stale=stale,
         )
-        self._ticked_s, self._offered = now_s, 0.0
-        self._read, self._written, self._blind = Counts(), Counts(), {}
+        self._ticked_s, self._blind = now_s, {}
+        # A part of a request is counted with the rest of it, at the next tick. Prompts are as long as the last ones
+        # while none is read.
+        self._offered -= offered
+        self._read, self._written = Counts(), self._written.less(finished)
         return seen
 
 
@@ -116,6 +126,11 @@ def fixed(deployment: Deployment, holds: Holds, role: Role) -> int:
     pinned = [holds.standing[slot.id] for slot in deployment.slots if slot.id in holds.standing and slot.pool]
     roles: Mapping[str, Role] = {slot.id: deployment.pools[slot.pool].role for slot in deployment.slots if slot.pool}
     return sum(1 for hold in pinned if hold.in_service and roles[hold.slot] is role)
+
+
+def _whole(count: float) -> int:
+    """Without its part of a request; sums of rates are a little off."""
+    return int(count + 1e-6)
 
 
 def _pools(snapshot: Snapshot, role: Role) -> Iterator[PoolFigures]:

@@ -29,12 +29,12 @@ SETTLE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is looked after. `auto`: None, "suggest" or "apply"."""
+    """What is looked after. `auto`: None, "suggest" or "apply". `restart_s` None: as is usual."""
 
     applies: bool
     heals: bool
     auto: str | None
-    restart_s: float
+    restart_s: float | None
     at_once: int
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pdctl.advisor.fleet_of import Modelled, fleet_of
+from pdctl.advisor.observation import Observation
 from pdctl.advisor.policy import Action, Decision, Rebalancer, Settings
 from pdctl.advisor.tick import TickBook
 from pdctl.control.clock import Clock
@@ -35,6 +36,12 @@ from pdctl.perf.closed_form import ClosedForm
 from pdctl.perf.profile import Profile
 
 TICK_S: Final = 30.0
+RESTART_S: Final = 300.0
+SIMULATED_STOP_S: Final = 5.0
+"""A simulated engine's stop, start, canary and first request beside its load time, measured on the demo's nodes."""
+
+AGAIN_S: Final = (300.0, 900.0, 3600.0)
+"""Waits after a move that did not succeed: what was in its way is seldom gone at the next tick. The last one stays."""
 
 
 class Mode(StrEnum):
@@ -42,8 +49,10 @@ class Mode(StrEnum):
     APPLY = "apply"
 
 
-def rebalancer_of(deployment: Deployment, profiles: Sequence[Profile], restart_s: float) -> Rebalancer:
-    """The policy for that fleet. Raises TooThin where no profile knows it, or the policy does not know its shape."""
+def rebalancer_of(deployment: Deployment, profiles: Sequence[Profile], restart_s: float | None = None) -> Rebalancer:
+    """The policy for that fleet. `restart_s` by the clock here; None: as engines of that kind usually take.
+    Raises TooThin where no profile knows the fleet, or the policy does not know its shape."""
+    restart_s = (usual_restart_s(deployment) if restart_s is None else restart_s) * pace_of(deployment)
     deployment = _life_size(deployment)
     modelled = fleet_of(deployment, profiles)
     _refuse_shape(modelled)
@@ -54,6 +63,14 @@ def rebalancer_of(deployment: Deployment, profiles: Sequence[Profile], restart_s
         prefill_floor=modelled.fleet.prefill_floor, decode_floor=modelled.fleet.decode_floor, restart_s=restart_s
     )
     return Rebalancer(closed, settings)
+
+
+def usual_restart_s(deployment: Deployment) -> float:
+    """From the end of a drain to the first request in the new role."""
+    if deployment.engine.kind is not EngineKind.SIMULATED:
+        return RESTART_S
+    env = next(iter(deployment.pools.values())).env
+    return SIMULATED_STOP_S + float(env.get("PDCTL_SIM_STARTUP_S") or 1.0)
 
 
 def pace_of(deployment: Deployment) -> float:
@@ -106,6 +123,10 @@ class Rebalance:
     read: Callable[[Cluster, int], Awaitable[Record]] = record
     ticks: TickBook = field(default_factory=TickBook)
     _due_s: float = float("-inf")
+    _began_s: float | None = None
+    _failures: int = 0
+    _not_before_s: float = float("-inf")
+    _in_vain: str = ""
     _moves: int = 0
     _moving: tuple[Role, asyncio.Task[None]] | None = None
     _latest: Snapshot | None = None
@@ -132,18 +153,29 @@ class Rebalance:
         seen = self.ticks.observe(self.clock.monotonic(), opened.deployment, holds, held=held, moving=moving)
         if seen is None:
             return
-        decision = self.policy.tick(replace(seen, at_s=seen.at_s * self.pace, over_s=seen.over_s * self.pace))
+        if self._began_s is None:  # the policy's time begins with what it is shown first
+            self._began_s = seen.at_s - seen.over_s
+        shown = replace(seen, at_s=(seen.at_s - self._began_s) * self.pace, over_s=seen.over_s * self.pace)
+        decision = self._unless_in_vain(self.policy.tick(shown))
         self._say(
             RatioDecided(
                 decision.action,
                 str(decision.ratio),
                 str(decision.target) if decision.target is not None and decision.target != decision.ratio else "",
                 decision.reason,
-                dict(decision.numbers),
+                {**_counted(seen), **decision.numbers},
             )
         )
         if decision.action is Action.MOVE:
             self._act(opened, decision, holds)
+
+    def _unless_in_vain(self, decision: Decision) -> Decision:
+        """Hold instead of moving for a while after a move that did not succeed."""
+        left_s = self._not_before_s - self.clock.monotonic()
+        if decision.action is not Action.MOVE or left_s <= 0:
+            return decision
+        reason = f"{decision.reason}; but {self._in_vain}: tried again in {left_s:.0f} s at the earliest"
+        return replace(decision, action=Action.HOLD, donor=None, reason=reason)
 
     async def _held(self, cluster: Cluster) -> tuple[Holds, str]:
         """What is held, and why nothing may move at all: somebody is at work, or that cannot be known."""
@@ -183,6 +215,11 @@ class Rebalance:
                 cause = "" if code == 0 else "see the steps"
         except PdctlError as error:
             cause, code = error.message, error.exit_code
+        self._failures = self._failures + 1 if code else 0
+        if code:
+            wait_s = AGAIN_S[min(self._failures, len(AGAIN_S)) - 1] / self.pace
+            self._not_before_s = self.clock.monotonic() + wait_s
+            self._in_vain = f"the move of {slot} ended with {code} ({cause})"
         self._say(Rebalanced(slot, request.to, code, cause))
 
     def _donor_slot(self, deployment: Deployment, donor: Role, holds: Holds) -> Slot | None:
@@ -212,6 +249,13 @@ class Rebalance:
         """Wait for the move that is under way: an interrupt has reached it already, and it ends at its safe point."""
         if self._moving is not None:
             await asyncio.gather(self._moving[1], return_exceptions=True)
+
+
+def _counted(seen: Observation) -> dict[str, float]:
+    """What came and what ended since the last decision, by the clock here."""
+    counted = {"over_s": seen.over_s, "offered": float(seen.offered), "finished": float(seen.finished)}
+    lengths = {"offered_isl": seen.isl, "finished_osl": seen.osl}
+    return counted | {name: mean for name, mean in lengths.items() if mean is not None}
 
 
 def _pool(deployment: Deployment, role: Role | None) -> str | None:

@@ -13,10 +13,12 @@ from typing import Final
 
 from pdctl.model.deployment import Slo
 from pdctl.model.figure import Fig, Latency
+from pdctl.model.reading import Unknown
 from pdctl.model.role import Role
 
 SCHEMA: Final = 1
 WINDOWS_S: Final = (10, 60, 300)
+_UNTOLD: Final = Unknown("recorded before it was told")
 
 
 class Source(StrEnum):
@@ -59,7 +61,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Rates over one window. `errors` by reason (engine's `finished_reason`, KV load failures): requests per second."""
+    """Rates over one window. `errors` by reason (engine's `finished_reason`, KV load failures): requests per second.
+
+    `tokens_ended`: output tokens of the requests that ended, all of each counted when it ended; of engines that do not
+    show it, `tokens_out`. Over `requests` it is the mean output, also while traffic changes."""
 
     requests: Fig
     tokens_in: Fig
@@ -68,6 +73,7 @@ class Flow:
     preemptions: Fig
     prefix_hit_share: Fig  # 0..1 of the tokens that were looked up
     errors: Mapping[str, Fig]
+    tokens_ended: Fig = _UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +177,8 @@ class ClientView:
 
 @dataclass(frozen=True, slots=True)
 class RouterFigures:
-    """The router. `errors` by its own kinds, per second; `pending` and `active` are decode legs now."""
+    """The router. `requests` that came, per second; `errors` by its own kinds, per second; `pending` and `active` are
+    decode legs now."""
 
     vital: Vital
     why: str

@@ -131,7 +131,8 @@ CONNECTOR: Final = (
 """What a KV connector says; MoRI-IO says nothing up to vLLM 0.33."""
 
 ROUTER: Final = (
-    Family("requests", Kind.COUNTER, ("vllm_router_pd_requests_total", "vllm_router_processed_requests_total")),
+    Family("requests", Kind.COUNTER, ("vllm_router_pd_requests_total",)),  # once the prefill leg is done
+    Family("picked", Kind.COUNTER, ("vllm_router_processed_requests_total",)),  # at once: in P/D for both legs
     Family("errors", Kind.COUNTER, ("vllm_router_pd_errors_total",), split="error_type"),
     Family("prefill_errors", Kind.COUNTER, ("vllm_router_pd_prefill_errors_total",), split="worker"),
     Family("decode_errors", Kind.COUNTER, ("vllm_router_pd_decode_errors_total",), split="worker"),

@@ -60,17 +60,20 @@ def _flow(tally: Tally, age_s: float) -> Flow:
     }
     for reason, rate in tally.rates("rejected").items():
         errors[f"rejected: {reason}"] = Figure.exact(rate, age_s)
+    ended = tally.total_per_s("output_length")
+    tokens_out = _rate(tally, "tokens_out", age_s)
     requests = _rate(tally, "requests", age_s)
     if finished:
         requests = Figure.exact(sum(finished.values()), age_s)
     return Flow(
         requests=requests,
         tokens_in=_rate(tally, "tokens_in", age_s),
-        tokens_out=_rate(tally, "tokens_out", age_s),
+        tokens_out=tokens_out,
         steps=_not_shown("step_tokens") if steps is None else Figure.exact(steps, age_s),
         preemptions=_rate(tally, "preemptions", age_s),
         prefix_hit_share=_share(tally, "prefix_hits", "prefix_queries", age_s),
         errors=errors,
+        tokens_ended=tokens_out if ended is None else Figure.exact(ended, age_s),
     )
 
 

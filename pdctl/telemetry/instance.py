@@ -148,7 +148,7 @@ def instance_kv(tally: Tally, role: Role, age_s: float, kv: KvShape | Unknown, n
 def unknown_window(why: Unknown) -> Window:
     """A window of which nothing is known, for one reason."""
     latency = Latency(why, why, why, why, why)
-    return Window(0.0, Flow(why, why, why, why, why, why, {}), Latencies(*(latency,) * 7))
+    return Window(0.0, Flow(why, why, why, why, why, why, {}, why), Latencies(*(latency,) * 7))
 
 
 def unknown_kv(why: Unknown) -> KvTransfer:

@@ -10,7 +10,7 @@ from pdctl.model.figure import Fig, Figure
 from pdctl.model.reading import Unknown
 from pdctl.model.snapshot import WINDOWS_S, RouterFigures, Vital
 from pdctl.telemetry.instance import STALE_TICKS
-from pdctl.telemetry.meter import Meter
+from pdctl.telemetry.meter import Meter, Tally
 
 MEMBERS_OLD_S: Final = 15.0
 """Who is registered is asked every two seconds; what is older than this is not said of now."""
@@ -46,7 +46,7 @@ def router_figures(sight: RouterSight, meter: Meter, now_s: float, interval_s: f
     requests: Fig = silent if stale else Unknown("the router has counted no requests yet")
     errors: dict[str, Fig] = {}
     if tally is not None and age_s is not None:
-        rate = tally.rate("requests") if ("requests", "") in tally.counters else None
+        rate = _offered(tally, meter)
         requests = requests if rate is None else Figure.exact(rate, age_s)
         errors = {kind: Figure.exact(rate, age_s) for kind, rate in tally.rates("errors").items()}
     return RouterFigures(
@@ -59,6 +59,18 @@ def router_figures(sight: RouterSight, meter: Meter, now_s: float, interval_s: f
         members=sight.members,
         membership_age_s=None if sight.members_s is None else now_s - sight.members_s,
     )
+
+
+def _offered(tally: Tally, meter: Meter) -> float | None:
+    """Requests per second that came, those included whose prefill waits; None before the first.
+
+    Of vllm-router 0.1.17 `pd_requests_total` counts a request when its prefill leg has ended, which under a queue is
+    what prefill carries and not what is offered (measured). Workers are picked when it comes: a pair of them in P/D.
+    """
+    if ("picked", "") in tally.counters and (picked := tally.rate("picked")) is not None:
+        disaggregated = any(family in ("pending", "active") for family, _ in meter.gauges)
+        return picked / 2 if disaggregated else picked
+    return tally.rate("requests") if ("requests", "") in tally.counters else None
 
 
 def _sum(meter: Meter, key: str, age_s: float) -> Fig:

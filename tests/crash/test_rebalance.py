@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,10 +63,13 @@ def seen(deployment: Any, tick: int) -> Snapshot:
     return replace(base, instances={each.name: each for each in instances}, pools=pools)
 
 
-def watcher(world: World, mode: Mode, policy: Scripted, ticks: int) -> UseCase:
+Read = Callable[[Cluster, int], Awaitable[Record]]
+
+
+def watcher(world: World, mode: Mode, policy: Scripted, ticks: int, read: Read | None = None) -> UseCase:
     """A watcher that looks every second, for so many ticks of the policy: one in three seconds."""
 
-    async def read(cluster: Cluster, lines: int) -> Record:
+    async def look_up(cluster: Cluster, lines: int) -> Record:
         running = "move" if world.lease is not None else ""
         return Record((), world.applied, holds=HoldRecord(world.holds), running=running)
 
@@ -83,7 +86,7 @@ def watcher(world: World, mode: Mode, policy: Scripted, ticks: int) -> UseCase:
             DecisionBook.of("crash"),
             again,
             pace=10.0,
-            read=read,
+            read=read or look_up,
         )
         for second in range(3 * ticks + 1):
             rebalance.take(seen(world.deployment, second))
@@ -169,6 +172,26 @@ def test_while_somebody_else_is_at_work_it_holds() -> None:
             assert {each.held for each in policy.shown} == {"`move` is at work"}
             assert not told(result, Rebalancing)
             world.lease = None
+
+    run(story())
+
+
+def test_a_move_that_is_refused_is_not_asked_for_at_every_tick() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            world.lease = cast(Any, object())  # taken between the policy's look and the move's own
+
+            async def blind(cluster: Cluster, lines: int) -> Record:
+                return Record((), world.applied, holds=HoldRecord(world.holds), running="")
+
+            result = await world.command(watcher(world, Mode.APPLY, Scripted(), 20, read=blind))
+            world.lease = None
+            tried = told(result, Rebalanced)
+            assert len(tried) == 2, "at once, and when the wait of 30 s (300 at the pace of life) is over"
+            assert all(event.exit_code == 75 for event in tried)
+            held = [event.reason for event in told(result, RatioDecided) if "tried again in" in event.reason]
+            assert len(held) > 10 and "ended with 75" in held[0]
 
     run(story())
 

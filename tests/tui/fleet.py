@@ -56,8 +56,9 @@ def latency(middle_s: float, tail_s: float, count: float = 100.0) -> Latency:
 def window(role: Role, load: float, covered_s: float) -> Window:
     """What an instance, or a pool `load` times as busy, did in a window."""
     flow = Flow(
-        exact(2.0 * load), exact(1024.0 * load), exact(64.0 * load), exact(20.0 * load), exact(0.0), exact(0.1), {}
-    )
+        exact(2.0 * load), exact(1024.0 * load), exact(64.0 * load), exact(20.0 * load), exact(0.0), exact(0.1), {},
+        exact(64.0 * load),
+    )  # fmt: skip
     nothing = Latency.unknown("no such request")
     ttft = latency(0.21, 0.8) if role is not Role.DECODE else latency(0.26, 0.9)
     itl = latency(0.012, 0.031) if role is not Role.PREFILL else nothing

@@ -40,6 +40,40 @@ def test_rates_add_up_to_what_came_since_the_last_tick() -> None:
     assert again is not None and (again.offered, again.over_s) == (10, 2.0), "each request counts once"
 
 
+def test_few_requests_are_all_counted_though_each_tick_sees_a_part_of_one() -> None:
+    seldom = replace(snapshot(), router=replace(snapshot().router, requests=exact(0.13)))
+    book = ticked(seldom)
+    offered = 0
+    for second in range(1, 301):
+        book.take(seldom, float(second))
+        if second % 3 == 0:
+            seen = book.observe(float(second), DEPLOYMENT, Holds())
+            assert seen is not None
+            offered += seen.offered
+    assert offered == 39
+
+
+def test_outputs_are_those_of_requests_that_ended_and_not_tokens_of_those_that_still_write() -> None:
+    pool = snapshot().pools["decode"]
+    flow = replace(pool.windows[10].flow, requests=exact(0.5), tokens_out=exact(4000.0), tokens_ended=exact(512.0))
+    windows = {**pool.windows, 10: replace(pool.windows[10], flow=flow)}
+    long = replace(snapshot(), pools={**snapshot().pools, "decode": replace(pool, windows=windows)})
+    seen = ticked(*(long for _ in range(11))).observe(10.0, DEPLOYMENT, Holds())
+    assert seen is not None and (seen.finished, seen.osl) == (5, 1024.0)
+
+
+def test_while_no_prompt_is_read_they_are_taken_to_be_as_long_as_the_last_ones() -> None:
+    pool = snapshot().pools["prefill"]
+    flow = replace(pool.windows[10].flow, requests=exact(0.0), tokens_in=exact(0.0))
+    windows = {**pool.windows, 10: replace(pool.windows[10], flow=flow)}
+    idle = replace(snapshot(), pools={**snapshot().pools, "prefill": replace(pool, windows=windows)})
+    book = ticked(snapshot(), snapshot())
+    first = book.observe(1.0, DEPLOYMENT, Holds())
+    book.take(idle, 2.0)
+    second = book.observe(2.0, DEPLOYMENT, Holds())
+    assert first is not None and second is not None and first.isl == second.isl == 512.0
+
+
 def test_what_the_router_does_not_say_makes_the_tick_stale() -> None:
     mute = replace(snapshot(), router=replace(snapshot().router, requests=Unknown("no answer", "router")))
     seen = ticked(snapshot(), mute).observe(2.0, DEPLOYMENT, Holds())

@@ -93,8 +93,8 @@ SETTLE_S: Final = 3.0
 )
 @click.option(
     "--restart",
-    default="5m",
-    show_default=True,
+    default=None,
+    show_default="5m; of simulated engines their load time and 5s",
     help="With --auto: from an engine's stop to its first request, until moves have shown how long that takes.",
 )
 @click.option(
@@ -118,7 +118,7 @@ def command(
     applies: bool,
     heals: bool,
     auto: str | None,
-    restart: str,
+    restart: str | None,
     at_once: int,
     quiet: bool,
     ticks: int | None,
@@ -135,7 +135,7 @@ def command(
     if applies or heals or auto:
         from pdctl.cli.keeping import Kept, keep  # all that changes clusters, which a watch does without
 
-        restart_s = DURATION.convert(restart, None, None)
+        restart_s = None if restart is None else DURATION.convert(restart, None, None)
         kept = Kept(applies=applies, heals=heals, auto=auto, restart_s=restart_s, at_once=at_once)
         return keep(options, kept, on_alert=on_alert)
 

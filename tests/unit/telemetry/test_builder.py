@@ -222,6 +222,22 @@ def test_members_and_router_that_were_not_heard_of_lately_are_not_shown_as_they_
     assert snapshot.pools["prefill"].members is None
 
 
+def test_the_routers_requests_are_those_that_came_also_while_prefill_is_behind() -> None:
+    # vllm-router 0.1.17, measured: pd_requests_total rises when a prefill leg ends, the others when a request comes.
+    bench = Bench()
+    bench.builder.route(RouterSight(Vital.UP))
+    scanner = Scanner(scraped_names(ROUTER))
+    for second in range(11):
+        text = "".join(
+            f'vllm_router_processed_requests_total{{worker="http://{leg}"}} {6 * second}\n' for leg in ("p:1", "d:1")
+        )
+        text += f'vllm_router_pd_requests_total{{route="/v1/completions"}} {2 * second}\n'
+        disaggregated = text + 'vllm_router_pd_pending_decode_requests{worker="http://d:1"} 30\n'
+        bench.now_s = float(second)
+        bench.builder.hear("n1", Scraped(ROUTER_TARGET, bench.now_s, scanner.scan(disaggregated)), bench.now_s)
+    assert figure(bench.build().router.requests).low == pytest.approx(6.0)
+
+
 def test_a_router_that_began_anew_and_prints_nothing_yet_shows_no_old_number() -> None:
     bench = Bench()
     bench.builder.route(RouterSight(Vital.UP))
