@@ -230,6 +230,19 @@ async def test_points_in_which_requests_failed_are_no_figures_of_a_profile(scene
     assert "decode" not in yaml.safe_load(text)
 
 
+async def test_points_that_nothing_answered_are_measured_anew(scene: Scene) -> None:
+    scene.driver = ScriptedDriver(answer=_all_fail)
+    assert await scene.sweep().go(of(Phase.DECODE, 2)) == 1
+    assert scene.causes() == {"decode-tp2": "requests failed: error: HTTP 500"}
+    scene.driver = ScriptedDriver()
+    assert await scene.sweep().go(of(Phase.DECODE, 2)) == 0
+    assert len(scene.driver.sent) == 2 * 8
+
+
+def _all_fail(index: int, asked: Asked) -> Row:
+    return replace(answered(index, asked), outcome=Outcome.ERROR, error="HTTP 500")
+
+
 def _every_other_fails(index: int, asked: Asked) -> Row:
     row = answered(index, asked)
     return row if index % 2 else replace(row, outcome=Outcome.ERROR, error="HTTP 500")

@@ -55,6 +55,12 @@ _STATISTICS: Final[Mapping[str, str]] = {
     "average": "mean",
 }
 
+FIGURES: Final = ("output", "total", "input", "tok_s", "req_s")
+DERIVED: Final = ("tpsu", "tpsg", "demand", "best_p_gpus", "total_gpus", "p_gpus")
+_P_GPUS: Final = re.compile(r"(?:p|prefill) gpus (?:at )?((?:tp|dp|g) \d+(?: (?:dp|g) \d+)*)")
+_WIDTH: Final = re.compile(r"\btp \d+(?: x? ?dp \d+)?\b|\bdp \d+\b")
+_AT: Final = re.compile(r"\b(?:c|conc|concurrency) (\d+)\b")
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -107,13 +113,6 @@ def column(name: str) -> Column:
     if found.means not in FIGURES:
         return found
     return replace(found, width=width[0].replace(" ", "") if width else "", concurrency=int(at[1]) if at else None)
-
-
-FIGURES: Final = ("output", "total", "input", "tok_s", "req_s")
-DERIVED: Final = ("tpsu", "tpsg", "demand", "best_p_gpus", "total_gpus", "p_gpus")
-_P_GPUS: Final = re.compile(r"(?:p|prefill) gpus (?:at )?((?:tp|dp|g) \d+(?: (?:dp|g) \d+)*)")
-_WIDTH: Final = re.compile(r"\btp \d+(?: x? ?dp \d+)?\b|\bdp \d+\b")
-_AT: Final = re.compile(r"\b(?:c|conc|concurrency) (\d+)\b")
 
 
 def _measured(words: list[str], phase: Phase | None) -> Column:

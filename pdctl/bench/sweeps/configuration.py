@@ -29,7 +29,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What each configuration is asked. `requests` None: by the concurrency."""
+    """What each configuration is asked. `requests` None: by the concurrency. Token ids are drawn below `vocab`."""
 
     isl: int
     osl: int
@@ -37,6 +37,7 @@ class Offer:
     requests: int | None = None
     seeds: tuple[int, ...] = (0,)
     deadline_s: float = 1800.0
+    vocab: int = 1000
 
     def points(self, configuration: Configuration) -> tuple[Point, ...]:
         """Closed loops. Prefill alone is a request for one token: the engine is then done with it."""

@@ -14,8 +14,8 @@ from pdctl.bench.runs.definition import define, note_target
 from pdctl.bench.runs.directory import holds_run, open_run, refuse_other
 from pdctl.bench.runs.events import BenchTold
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
-from pdctl.bench.runs.read import read_run
-from pdctl.bench.runs.runner import Player
+from pdctl.bench.runs.read import ReadPoint, read_run
+from pdctl.bench.runs.runner import Manner, Player
 from pdctl.bench.sizing.cells import width_of
 from pdctl.bench.sizing.points import Phase, Width
 from pdctl.bench.sweeps.configuration import Configuration, Offer, next_batch
@@ -77,9 +77,14 @@ class Sweep:
     _stuck: bool = False
 
     def is_measured(self, configuration: Configuration) -> bool:
-        """Whether all its points have figures. Raises BenchError where its run cannot be read."""
+        """Whether all its points have figures, of at least one answer. Raises BenchError where its run is damaged."""
+        answered = [point for point in self._done(configuration) if point.figures and point.figures.counts.ok]
+        return len(answered) == len(self.offer.points(configuration))
+
+    def _done(self, configuration: Configuration) -> Sequence[ReadPoint]:
+        """The points that were played to their end, however that was."""
         path = self.directory / configuration.name
-        return holds_run(path) and len(read_run(path).done) == len(self.offer.points(configuration))
+        return read_run(path).done if holds_run(path) else ()
 
     async def go(self, wanted: Sequence[Configuration]) -> int:
         """Measure what is not measured yet, and write the profile. Returns the exit code.
@@ -193,28 +198,35 @@ class Sweep:
         """All points of one configuration, into its run's directory."""
         points = self.offer.points(configuration)
         name, gpus = configuration.name, configuration.width.gpus
-        target = Target(url, self.base.spec.model.name, name, gpus=gpus)
+        target = Target(url, self.base.spec.model.name, name, vocab=self.offer.vocab, gpus=gpus)
         with open_run(self.directory / name, self._meta(configuration, points)) as run:
-            stop = self.way.stops.measuring
-            player = Player(run, self.way.driver(), {name: target}, self.way.sink, stop, self.way.clock)
+            stop, sink = self.way.stops.measuring, self.way.sink
+            unanswered = any(each.figures and not each.figures.counts.ok for each in self._done(configuration))
+            manner = Manner(anew=unanswered)
+            player = Player(run, self.way.driver(), {name: target}, sink, stop, self.way.clock, manner)
             tally = await player.play(points)
         ended.add(name)
         if not tally.left:
-            failed = f"{tally.failed} points were not measured" if tally.failed else ""
-            self._note(configuration, node, failed)
+            self._note(configuration, node, self._why_not(configuration) if tally.failed else "")
         self._write_profile()
+
+    def _why_not(self, configuration: Configuration) -> str:
+        """Why points have no figures, where requests say it."""
+        failures = [text for point in self._done(configuration) if point.done for text, _ in point.done.failures]
+        return f"requests failed: {failures[0]}" if failures else "points were not measured"
 
     def _meta(self, configuration: Configuration, points: Sequence[Point]) -> RunMeta:
         """The target is noted without its port, which is another one after every `up`."""
-        noted = note_target(Target("engine:", self.base.spec.model.name, gpus=configuration.width.gpus))
+        vocab, gpus = self.offer.vocab, configuration.width.gpus
+        noted = note_target(Target("engine:", self.base.spec.model.name, vocab=vocab, gpus=gpus))
         definition = define("builtin", {configuration.name: noted}, points)
         started = utc(self.way.clock.time(), _STAMP)
         where = {"inventory": str(self.base.path), "inventory_digest": self.base.digest}
         return meta_of(definition, run=self.way.run, started=started, cluster=self.base.spec.cluster, **where)
 
     def _note(self, configuration: Configuration, node: str, cause: str, hint: str = "") -> None:
-        path, points = self.directory / configuration.name, len(self.offer.points(configuration))
-        done = [each.figures for each in read_run(path).done if each.figures] if holds_run(path) else []
+        points = len(self.offer.points(configuration))
+        done = [each.figures for each in self._done(configuration) if each.figures and each.figures.counts.ok]
         prefill = configuration.phase is Phase.PREFILL
         best = max((each.tps_total if prefill else each.tps_out for each in done), default=0.0)
         if cause:

@@ -26,6 +26,7 @@ _CONCURRENCIES = {"prefill": "1,4,8,16", "decode": "4,8,16,32,64", "aggregated":
 @click.option("--isl", type=click.IntRange(1), default=4096, show_default=True, help="Prompt tokens of a request.")
 @click.option("--osl", type=click.IntRange(1), default=256, show_default=True, help="Output tokens; of prefill 1.")
 @click.option("--requests", type=click.IntRange(1), help="Of a point.  [default: 4 x concurrency, at least 32]")
+@click.option("--vocab", type=click.IntRange(1), default=1000, show_default=True, help="Token ids are below this.")
 @click.option("--seeds", default="0", show_default=True, metavar="N,N", help="Each point once for each.")
 @click.option(
     "--gpu-budget", type=click.IntRange(1), help="GPUs in use at once, at most.  [default: all that are free]"
@@ -46,6 +47,7 @@ def command(
     isl: int,
     osl: int,
     requests: int | None,
+    vocab: int,
     seeds: str,
     gpu_budget: int | None,
     on: str | None,
@@ -70,7 +72,8 @@ def command(
     from pdctl.inventory.load import load
 
     users = concurrency or _CONCURRENCIES[phase]
-    offer = Offer(isl, osl, _numbers(users, "--concurrency"), requests, _numbers(seeds, "--seeds", least=0))
+    loads, drawn = _numbers(users, "--concurrency"), _numbers(seeds, "--seeds", least=0)
+    offer = Offer(isl, osl, loads, requests, drawn, vocab=vocab)
     wanted = tuple(configurations(Phase(phase), _numbers(tp, "--tp"), _numbers(dp, "--dp")))
     base = load(options.inventory)
     directory = out or Path("bench") / f"sweep-{base.spec.cluster}"
