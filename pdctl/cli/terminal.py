@@ -71,13 +71,16 @@ async def _live(options: Globals, settings: Settings) -> int:
             await task
 
 
-def open_recording_terminal(file: Path, settings: Settings, *, first: int, speed: float) -> int:
-    """Show the recording in `file` from its snapshot `first` on, until the operator leaves. Returns the exit code."""
+def open_recording_terminal(
+    file: Path, settings: Settings, *, first: int, speed: float, inventory: Path | None = None
+) -> int:
+    """Show the recording in `file` from its snapshot `first` on, until the operator leaves. Returns the exit code.
+    `inventory`: one of its cluster, if there is any, for advice."""
     from pdctl.tui.app import PdctlApp
     from pdctl.tui.past import before
     from pdctl.tui.recorded import open_recording
 
-    feed, operations, recording = open_recording(file, first=first, speed=speed)
+    feed, operations, recording = open_recording(file, first=first, speed=speed, inventory=inventory)
     try:
         app = PdctlApp(feed, operations, settings)
         app.past = partial(before, recording)

@@ -108,7 +108,7 @@ async def _source(options: Globals, settings: Settings, wanted: Wanted) -> Async
         from pdctl.tui.recorded import open_recording
 
         last = max(0, _count(wanted.replay) - 1)
-        feed, operations, recording = open_recording(wanted.replay, first=last)
+        feed, operations, recording = open_recording(wanted.replay, first=last, inventory=options.inventory)
         try:
             past = before(recording, recording.times[last], count=BEFORE_COUNT)
             yield _Source(feed, operations, past, wanted.after_s or 0.0)

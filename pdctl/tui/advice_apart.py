@@ -52,12 +52,13 @@ class ApartAdviser:
 
 def main() -> None:
     """Answer the one question on stdin."""
+    from pdctl.bench.profile_store import stored_profiles  # only here: the screen needs none of them
     from pdctl.perf.builtin_profiles import BUILTIN
 
     os.nice(NICE)
     query = pickle.load(sys.stdin.buffer)  # noqa: S301 - our owner's
     try:
-        found: Advice | tuple[str, str] = advice(query, tuple(BUILTIN.values()))
+        found: Advice | tuple[str, str] = advice(query, (*stored_profiles(), *BUILTIN.values()))
     except PdctlError as error:
         found = error.message, error.hint
     with contextlib.suppress(BrokenPipeError):

@@ -14,7 +14,7 @@ from pdctl.control.execute import Interrupt
 from pdctl.control.proposal import Proposal
 from pdctl.control.request import Request
 from pdctl.control.status import ClusterStatus
-from pdctl.errors import PlanRefused, UsageError
+from pdctl.errors import PdctlError, PlanRefused, UsageError
 from pdctl.health.report import Report
 from pdctl.model.deployment import Budgets, Deployment, EngineSpec, KvSpec, ModelSpec, RouterSpec, Slo
 from pdctl.model.events import Event
@@ -152,15 +152,15 @@ async def _within(event: asyncio.Event, seconds: float, clock: Clock) -> bool:
 
 
 class RecordingOperations:
-    """What can be asked of a recording: nothing but what it shows."""
+    """What can be asked of a recording: nothing but what it shows. `fleet`: an inventory of its cluster, for advice."""
 
-    def __init__(self, path: Path, cluster: str = "") -> None:
+    def __init__(self, path: Path, cluster: str = "", fleet: Deployment | None = None) -> None:
         self._path = path
-        self._deployment = nothing_known(cluster)
+        self._deployment = fleet or nothing_known(cluster)
 
     @property
     def deployment(self) -> Deployment:
-        """The cluster's name; a recording holds no inventory, so there is nothing in it."""
+        """What is wanted today, where that is known; a recording holds no inventory: then the cluster's name alone."""
         return self._deployment
 
     @property
@@ -213,16 +213,29 @@ def nothing_known(cluster: str) -> Deployment:
 
 
 def open_recording(
-    path: Path, *, first: int = 0, speed: float = 1.0
+    path: Path, *, first: int = 0, speed: float = 1.0, inventory: Path | None = None
 ) -> tuple[RecordingFeed, RecordingOperations, Recording]:
     """A feed and operations over the recording at `path`; the caller closes the last. Raises UsageError."""
     recording = Recording(path)
     try:
         return (
             RecordingFeed(recording, first=first, speed=speed),
-            RecordingOperations(path, recording.cluster),
+            RecordingOperations(path, recording.cluster, fleet_of_cluster(inventory, recording.cluster)),
             recording,
         )
     except BaseException:
         recording.close()
         raise
+
+
+def fleet_of_cluster(inventory: Path | None, cluster: str) -> Deployment | None:
+    """The inventory's deployment, where there is one and it is of that cluster: a recording can be seen without."""
+    if inventory is None or not inventory.exists():
+        return None
+    from pdctl.control.read_deployment import read_deployment
+
+    try:
+        found = read_deployment(inventory)[1]
+    except PdctlError:
+        return None
+    return found if found.cluster == cluster else None

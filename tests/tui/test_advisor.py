@@ -19,12 +19,12 @@ from pdctl.errors import TooThin
 from pdctl.model.deployment import Deployment
 from pdctl.model.hold import Hold, HoldKind, Holds
 from pdctl.model.keeper_events import KeeperEvent, MoveSuggested, RatioDecided, Rebalanced
-from pdctl.model.snapshot import Snapshot
+from pdctl.model.snapshot import Snapshot, Source
 from pdctl.tui.advice_apart import ApartAdviser
 from pdctl.tui.advising import Query
 from pdctl.tui.app import PdctlApp
 from pdctl.tui.ports import Activity
-from pdctl.tui.recorded import RecordingFeed, RecordingOperations
+from pdctl.tui.recorded import RecordingFeed, RecordingOperations, fleet_of_cluster
 from pdctl.tui.screens.advisor import EVERY_S, AdvisorScreen
 from pdctl.tui.screens.ask import ChoosePool
 from pdctl.tui.screens.plan import PlanScreen
@@ -61,6 +61,15 @@ def fleet() -> Deployment:
     nodes = {slot.node: replace(node, name=slot.node) for slot, node in zip(slots, found.nodes.values(), strict=True)}
     router = replace(found.router, node="n05")
     return replace(found, cluster="demo", slots=slots, nodes=nodes, router=router)
+
+
+class FarApart(Tape):
+    """A recording whose snapshots are minutes apart."""
+
+    times: tuple[float, ...] = tuple(START_S + 200.0 * place for place in range(5))
+
+    def snapshot(self, place: int) -> Snapshot:
+        return snapshot(2, 3, tick=200 * place, source=Source.RECORDING)
 
 
 def ticks(count: int = TICKS) -> list[Snapshot]:
@@ -332,6 +341,31 @@ async def test_of_a_recording_the_decisions_of_that_time_and_why_there_is_no_ran
         assert "· a recording holds no inventory" in text(pilot)
         assert "of now: the last one" in text(pilot)
         assert adviser.asked == []
+
+
+async def test_of_a_recording_with_its_inventory_the_traffic_of_each_moment_is_ranked() -> None:
+    adviser = ScriptedAdviser()
+    operations = RecordingOperations(Path("x.rec"), "demo", fleet())
+    feed = RecordingFeed(FarApart(), clock=Hand())
+    app = PdctlApp(feed, operations, replace(STILL, start="advisor"), adviser=adviser, wall=lambda: START_S + 9e6)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: "3P2D is best" in text(pilot), "the ranking")
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: len(adviser.asked) == 2, "that of another moment")
+        await pilot.press("m")
+        assert operations.read_only
+        assert isinstance(app.screen, AdvisorScreen)
+
+
+def test_a_recording_takes_no_inventory_of_another_cluster(tmp_path: Path) -> None:
+    inventory = Path(__file__).parents[2] / "inventories" / "r1-2p3d.yaml"
+    found = fleet_of_cluster(inventory, "r1-2p3d")
+    assert found is not None
+    assert len(found.slots) == 5
+    assert fleet_of_cluster(inventory, "demo") is None
+    assert fleet_of_cluster(tmp_path / "inventory.yaml", "r1-2p3d") is None
+    (tmp_path / "inventory.yaml").write_text("cluster: [", encoding="utf-8")
+    assert fleet_of_cluster(tmp_path / "inventory.yaml", "r1-2p3d") is None
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=lambda size: f"{size[0]}x{size[1]}")

@@ -52,7 +52,8 @@ def command(
 ) -> int:
     """Show a recording as it was; it needs no inventory and touches no node.
 
-    In a terminal it has the screens of `pdctl top`, and time can be moved: space, [ ], { }, `:seek 03:14`.
+    In a terminal it has the screens of `pdctl top`, and time can be moved: space, [ ], { }, `:seek 03:14`. Its Advisor
+    ranks splits if an inventory of that cluster is there.
     """
     recording = Recording(file)
     try:
@@ -61,7 +62,8 @@ def command(
         first = recording.at(_moment(at, recording.times)) if at else 0
         shown = not (plain or options.json or ticks is not None) and sys.stdin.isatty() and sys.stdout.isatty()
         if shown:
-            return open_recording_terminal(file, terminal_settings(**flags), first=first, speed=speed or 1.0)
+            settings = terminal_settings(**flags)
+            return open_recording_terminal(file, settings, first=first, speed=speed or 1.0, inventory=options.inventory)
         asyncio.run(show_snapshots(options, _played(recording, first, speed, ticks), int(window_s)))
     except KeyboardInterrupt:
         return 130

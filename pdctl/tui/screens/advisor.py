@@ -266,6 +266,7 @@ def _known(fleet: Deployment) -> Deployment:
     """Raises TooThin where there is no fleet to rank the splits of."""
     if not fleet.slots:
         raise TooThin(
-            "the fleet is not known: a recording holds no inventory", hint="`pdctl -i INVENTORY replay FILE` names it"
+            "the fleet is not known: a recording holds no inventory, and none of its cluster was given",
+            hint="`pdctl -i INVENTORY replay FILE` names it",
         )
     return fleet
