@@ -60,7 +60,8 @@ The same as CSV, with a column `phase`; or prefill in a comment and decode in co
     metavar="SHARE",
     help="Share of prefill throughput that is kept free: 0.1; or prefill=0.1,decode=0.08.",
 )
-@click.option("--gpus", metavar="N", help="The best whole numbers for so many GPUs: 16, or 8x2, or 8,8,4.")
+@click.option("--gpus", metavar="N", help="The best whole numbers for so many GPUs: 16, 8x2, or 8,8,4.")
+@click.option("--fleet", is_flag=True, help="… for the nodes of the inventory (-i).")
 @click.option("--gpus-per-node", type=click.IntRange(1), default=8, show_default=True, help="For --gpus N.")
 @click.option("--kv-bytes-per-token", type=click.FloatRange(0, min_open=True), help="KV that moves, of a prompt token.")
 @click.option("--kv-bandwidth", type=click.FloatRange(0, min_open=True), help="GB/s of one GPU's link.  [default: 20]")
@@ -89,6 +90,7 @@ def command(
     slo_text: str | None,
     headroom_text: str | None,
     gpus: str | None,
+    fleet: bool,
     gpus_per_node: int,
     kv_bytes_per_token: float | None,
     kv_bandwidth: float | None,
@@ -109,7 +111,7 @@ def command(
 
     slo = slo_from(slo_text) if slo_text else Slo()
     headroom = headroom_from(headroom_text) if headroom_text else Headroom()
-    nodes = nodes_from(gpus, gpus_per_node) if gpus else ()
+    nodes = nodes_from(gpus, gpus_per_node) if gpus else _nodes_of(options.inventory) if fleet else ()
     code = 0
     for found in load_profiles(profile, Overrides(model, isl, osl)):
         kv = _kv_cost(found, kv_bytes_per_token, kv_bandwidth, kv_mode)
@@ -126,6 +128,13 @@ def command(
         if directory is not None:
             code = max(code, _write(options, found, terms, nodes, directory))
     return code
+
+
+def _nodes_of(path: Path) -> tuple[int, ...]:
+    """The GPUs of each node of an inventory."""
+    from pdctl.inventory.load import load
+
+    return tuple(node.gpus for node in load(path).spec.nodes.values())
 
 
 def _write(options: Globals, profile: Profile, terms: Terms, nodes: tuple[int, ...], directory: Path) -> int:
