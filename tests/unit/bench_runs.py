@@ -11,7 +11,7 @@ from pdctl.bench.point import Point, Target
 from pdctl.bench.runs.definition import Definition, define, note_target
 from pdctl.bench.runs.directory import RunDirectory, open_run
 from pdctl.bench.runs.meta import meta_of
-from pdctl.bench.runs.runner import Manner, Player, Tally
+from pdctl.bench.runs.runner import Manner, Player, Silence, Tally
 from pdctl.control.clock import SystemClock
 from pdctl.control.execute import Interrupt
 from pdctl.model.deployment import Slo
@@ -49,10 +49,12 @@ async def play(
     interrupt: Interrupt | None = None,
     manner: Manner | None = None,
     events: list[Event] | None = None,
+    silence: Silence | None = None,
 ) -> Tally:
     """Play the points into the run at `path`, as one process would."""
     heard: list[Event] = [] if events is None else events
     with opened(path, points) as run:
         targets = {"server": TARGET}
         player = Player(run, driver, targets, heard.append, interrupt or Interrupt(), SystemClock(), manner or Manner())
+        player.silence = silence
         return await player.play(points)

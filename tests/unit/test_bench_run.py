@@ -20,6 +20,7 @@ from pdctl.bench.runs.point_files import PointFiles
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.row_file import RowFile
 from pdctl.bench.runs.runner import Manner, Tally
+from pdctl.bench.silence import ends_badly
 from pdctl.control.execute import Interrupt
 from pdctl.errors import BenchError, UsageError
 from pdctl.model.events import Event
@@ -232,3 +233,39 @@ async def test_a_newer_directory_is_refused(tmp_path: Path) -> None:
     meta.write_text(meta.read_text().replace('"schema": 1', '"schema": 2'))
     with pytest.raises(BenchError, match="schema 2"):
         read_run(tmp_path / "run")
+
+
+async def test_a_server_that_went_away_ends_the_run_and_its_point_is_measured_anew(tmp_path: Path) -> None:
+    """What the dead server's refusals come to is no measurement, and no later point is burnt on it."""
+    path, points = tmp_path / "run", [point(5), point(10, load="c4"), point(5, load="c8")]
+
+    def dies(index: int, asked: Asked) -> Row:
+        row = answered(index, asked)
+        return row if index < 5 else replace(row, outcome=Outcome.REFUSED, status=None, refusal="no connection")
+
+    async def silence(deployment: str, rows: Sequence[Row]) -> str:
+        return "no connection" if ends_badly(rows) else ""
+
+    events: list[Event] = []
+    tally = await play(path, points, ScriptedDriver(dies), events=events, silence=silence)
+    assert (tally.measured, tally.failed, tally.left, tally.exit_code) == (1, 1, 1, 3)
+    [failed] = [event for event in events if isinstance(event, PointFailed)]
+    assert failed.point == points[1].id
+    assert "no connection" in failed.cause
+    driver = ScriptedDriver()
+    tally = await play(path, points, driver, silence=silence)
+    assert tally.exit_code == 0
+    assert sorted(driver.sent) == sorted([*range(10), *range(5)])
+    assert [each.figures.counts.failed for each in read_run(path).points if each.figures] == [0, 0, 0]
+
+
+async def test_a_server_that_is_back_is_measured_on(tmp_path: Path) -> None:
+    def refused(index: int, asked: Asked) -> Row:
+        row = answered(index, asked)
+        return row if index < 5 else replace(row, outcome=Outcome.REFUSED, status=None, refusal="no connection")
+
+    async def silence(deployment: str, rows: Sequence[Row]) -> str:
+        return ""
+
+    tally = await play(tmp_path / "run", [point(10), point(5, load="c4")], ScriptedDriver(refused), silence=silence)
+    assert (tally.measured, tally.left, tally.exit_code) == (2, 0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pdctl.bench.driver import Driver
@@ -26,6 +26,9 @@ from pdctl.errors import PdctlError
 from pdctl.model.events import Event
 
 Listener = Callable[[Event], None]
+Silence = Callable[[str, Sequence[Row]], Awaitable[str]]
+"""Told a deployment and a point's rows: why nothing answers there any more, "" where it does."""
+_SILENT = "nothing answered any more"
 _LATE_S = 0.005
 _CAUSES_NAMED = 5
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -43,16 +46,19 @@ class Manner:
 
 @dataclass(slots=True)
 class Tally:
-    """Points. `measured` have figures of at least one answer; `left` were stopped, or not begun."""
+    """Points. `measured` have figures of at least one answer; `left` were stopped, or not begun. `unanswered`: those of
+    `failed` that have figures, of no answer at all. `lost`: points are left because nothing answers any more."""
 
     measured: int = 0
     failed: int = 0
     left: int = 0
+    unanswered: int = 0
+    lost: bool = False
 
     @property
     def exit_code(self) -> int:
         """0 all measured, 1 none, 3 some, 130 stopped by the operator."""
-        if self.left:
+        if self.left and not self.lost:
             return 130
         if not self.failed:
             return 0
@@ -64,7 +70,8 @@ class Player:
     """Plays points of `run` against `targets` (by deployment). What ends without figures is told, not raised.
 
     Numbers in events count all points of the run, so that several calls of `play`, one for each deployment, read as
-    one run.
+    one run. `silence` (None: nobody asks) ends a call of `play` after the first point at whose end nothing answers any
+    more; that point has no figures, and is measured anew when the run goes on.
     """
 
     run: RunDirectory
@@ -76,6 +83,7 @@ class Player:
     manner: Manner = Manner()
     tally: Tally = field(default_factory=Tally)
     tool: ToolProgress = field(default_factory=ToolProgress)
+    silence: Silence | None = None
     _numbers: dict[str, int] = field(default_factory=dict)
     _measured: dict[str, tuple[PointNote, Figures]] = field(default_factory=dict)
     _paces: dict[str, Pace] = field(default_factory=dict)
@@ -93,16 +101,20 @@ class Player:
             if self.stop.asked.is_set():
                 self.tally.left += len(points) - position
                 break
-            await self._point(point, points[position + 1 :])
+            if not await self._point(point, points[position + 1 :]):
+                self.tally.left += len(points) - position - 1
+                self.tally.lost = True
+                break
         return self.tally
 
-    async def _point(self, point: Point, later: Sequence[Point]) -> None:
+    async def _point(self, point: Point, later: Sequence[Point]) -> bool:
+        """Whether the next one is worth a try."""
         files = self.run.point(point.id)
         done = files.done()
         if done is not None and (done.figures.counts.ok or not self.manner.anew):
             self._count(done.figures)
             self.emit(PointDone(point.id, *self._place(point), done.figures, done.stretches, True, done.failures))
-            return
+            return True
         stored = self._begin(point, files)
         stretches = list(files.stretches()) if stored else []
         offset_s = spent_s(stretches, stored)
@@ -111,18 +123,19 @@ class Player:
         rest = remaining(point, {each.row.index for each in stored}, offset_s) if stored else point
         if not rest.workload.asked or rest.duration_s == 0:
             self._finish(point, files, took_s=offset_s, stretches=max(1, len(stretches)), ran=None)
-            return
+            return True
         stretches.append(Stretch(utc(self.clock.time(), _STAMP), offset_s))
         files.set_stretches(stretches)
         asked, left = len(point.workload.asked), len(rest.workload.asked)
         self.emit(PointStarted(point.id, *self._place(point), asked, left, len(stretches) - 1, rest.duration_s))
         ran = await self._stretch(point, rest, files, stored, len(stretches) - 1, offset_s, later)
-        if ran is not None:
-            self._ended(point, files, ran, offset_s, len(stretches))
+        return ran is None or await self._ended(point, files, ran, offset_s, len(stretches))
 
     def _begin(self, point: Point, files: PointFiles) -> list[StoredRow]:
         """What was measured before, mended; nothing where it shall be measured anew."""
-        if self.manner.anew or not self.manner.goes_on:
+        before = files.stretches()
+        silent = bool(before) and before[-1].ended == _SILENT
+        if self.manner.anew or silent or not self.manner.goes_on:
             if (aside := files.put_aside()) is not None:
                 self.emit(BenchTold(f"{point.id}: measured anew; what was there is kept as {aside.name}"))
         elif files.mend():
@@ -166,12 +179,17 @@ class Player:
                 self._failed(point, error.message, error.hint)
                 return None
 
-    def _ended(self, point: Point, files: PointFiles, ran: Ran, offset_s: float, stretches: int) -> None:
+    async def _ended(self, point: Point, files: PointFiles, ran: Ran, offset_s: float, stretches: int) -> bool:
+        """Whether something still answers there."""
         measured = ran.measured
         cut = measured is None or measured.stopped
         stall = measured.stall if measured is not None else ""
-        files.end_stretch(ran.took_s, "interrupted" if cut else stall)
-        if stall:
+        silent = "" if (cut and not stall) or self.silence is None else await self._silent(point, files)
+        files.end_stretch(ran.took_s, _SILENT if silent else "interrupted" if cut else stall)
+        if silent:
+            hint = "bring it back; --resume then measures this point anew, and those that are left"
+            self._failed(point, f"{stall or 'its last requests failed'}, and {_SILENT}: {silent}", hint)
+        elif stall:
             hint = "--resume sends what was not sent, --resume --anew measures the point from its start"
             self._failed(point, stall, hint)
         elif cut:
@@ -180,6 +198,11 @@ class Player:
             self.emit(PointCut(point.id, *self._place(point), ended, len(point.workload.asked)))
         else:
             self._finish(point, files, took_s=offset_s + ran.took_s, stretches=stretches, ran=ran)
+        return not silent
+
+    async def _silent(self, point: Point, files: PointFiles) -> str:
+        assert self.silence is not None
+        return await self.silence(point.deployment, [stored.row for stored in files.rows()])
 
     def _finish(self, point: Point, files: PointFiles, *, took_s: float, stretches: int, ran: Ran | None) -> None:
         """Figures, from the rows as they lie in the file."""
@@ -218,6 +241,7 @@ class Player:
             self.tally.measured += 1
         else:
             self.tally.failed += 1
+            self.tally.unanswered += 1
 
     def _failed(self, point: Point, cause: str, hint: str) -> None:
         self.tally.failed += 1

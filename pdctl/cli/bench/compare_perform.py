@@ -32,6 +32,7 @@ from pdctl.bench.runs.directory import holds_run, open_run, refuse_other
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.runner import Manner, Player
+from pdctl.bench.silence import silence_of
 from pdctl.cli.bench.compare_view import CompareView
 from pdctl.cli.bench.report import show
 from pdctl.cli.bench.run_dry import say_dry
@@ -107,6 +108,7 @@ async def _body(
             targets = {each.name: _target(each, asked) for each in compared}
             goes_on = Manner(anew=asked.anew, goes_on=asked.wanted.driver == "builtin")
             player = Player(run, _driver(asked, compared[0]), targets, view, signals.now, SystemClock(), goes_on)
+            player.silence = silence_of(targets, player.clock, player.stop, view)
             campaign = Campaign(stage, compared, points, run, player, targets, view, signals, SystemClock())
             code = await campaign.go(standing)
         view.close()

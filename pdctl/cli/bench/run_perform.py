@@ -25,6 +25,7 @@ from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.runner import Listener, Manner, Player, Tally
 from pdctl.bench.runs.stretch import ToolProgress
+from pdctl.bench.silence import silence_of
 from pdctl.cli.bench.run_dry import say_dry
 from pdctl.cli.bench.run_target import Named, named_target
 from pdctl.cli.bench.run_typed import Typed, Wanted, read, refuse_empty
@@ -147,12 +148,15 @@ async def _measure(options: Globals, prepared: Prepared, emit: Listener, interru
             target = await _unless(interrupt, _reach(prepared, stack, emit))
         stack.push_async_callback(_dropped, asyncio.create_task(_say_stopping(interrupt, emit)))
         tool = ToolProgress()
+        reached_here = target
         driver, target = _driver(prepared, target, tool, stack)
         run = stack.enter_context(open_run(prepared.directory, _meta(options, prepared)))
         done = read_run(run.path)
         emit(_started(prepared, len(done.done)))
         manner = Manner(anew=prepared.anew, goes_on=prepared.wanted.driver == "builtin")
-        player = Player(run, driver, {target.deployment: target}, emit, interrupt, clock, manner, tool=tool)
+        targets = {target.deployment: target}
+        silent = silence_of({target.deployment: reached_here}, clock, interrupt, emit)
+        player = Player(run, driver, targets, emit, interrupt, clock, manner, tool=tool, silence=silent)
         tally = await player.play(prepared.points)
         emit(_ended(run, tally, clock.monotonic() - began_s))
     return tally.exit_code
@@ -249,7 +253,8 @@ def _started(prepared: Prepared, done: int) -> BenchStarted:
 
 
 def _ended(run: RunDirectory, tally: Tally, took_s: float) -> BenchEnded:
-    unfinished = tally.left or tally.failed
-    hint = f"pdctl bench run --resume {shlex.quote(str(run.path))}" if unfinished else ""
+    hint = f"pdctl bench run --resume {shlex.quote(str(run.path))}" if tally.left or tally.failed else ""
+    if hint and tally.unanswered == tally.failed and not tally.left:
+        hint += " --anew"  # they have figures, of failures only: nothing else measures them again
     counts: Sequence[int] = (tally.measured, tally.failed, tally.left)
     return BenchEnded(str(run.path), *counts, took_s, tally.exit_code, hint)

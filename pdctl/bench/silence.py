@@ -1,0 +1,58 @@
+"""Whether a server still answers once the last requests of a point did not come through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pdctl.bench.point import Target
+from pdctl.bench.reach import prove
+from pdctl.bench.row import Row
+from pdctl.bench.runs.events import BenchTold
+from pdctl.bench.runs.runner import Listener, Silence
+from pdctl.bench.runs.stretch import Stop
+from pdctl.control.clock import Clock
+from pdctl.errors import PdctlError
+
+WAIT_S = 30.0
+"""A router that restarts is back by then."""
+_EACH_S, _PAUSE_S = 5.0, 1.0
+_LAST = 3
+
+
+def ends_badly(rows: Sequence[Row]) -> bool:
+    """Whether none of the requests that were sent last came whole: the server may be gone, and is worth asking."""
+    last = sorted(rows, key=lambda row: row.sent_s)[-_LAST:]
+    return bool(last) and not any(row.ok for row in last)
+
+
+async def silence(
+    target: Target, clock: Clock, stop: Callable[[], bool], tell: Callable[[str], None], *, wait_s: float = WAIT_S
+) -> str:
+    """Why `target` answers nothing, although it was asked again and again for `wait_s`; "" once one small request
+    comes whole. `stop`: ask no more. `tell` is told once that it is waited for."""
+    until_s = clock.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            await prove(target, deadline_s=min(_EACH_S, wait_s))
+        except PdctlError as error:
+            if stop() or clock.monotonic() + _PAUSE_S > until_s:
+                return error.message
+            if not told:
+                tell(f"no answer ({error.message}): asking again for up to {wait_s:g} s")
+                told = True
+        else:
+            return ""
+        await clock.sleep(_PAUSE_S)
+
+
+def silence_of(targets: Mapping[str, Target], clock: Clock, stop: Stop, emit: Listener) -> Silence:
+    """What a `Player` asks, of `targets` by deployment as they are reached from here."""
+
+    def tell(text: str) -> None:
+        emit(BenchTold(text))
+
+    async def ask(deployment: str, rows: Sequence[Row]) -> str:
+        return await silence(targets[deployment], clock, stop.asked.is_set, tell) if ends_badly(rows) else ""
+
+    return ask
