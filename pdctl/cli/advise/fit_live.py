@@ -56,7 +56,7 @@ def live_fit(options: Globals, asked: Mapping[str, Any]) -> int:
 def _kind(deployment: Deployment, gpu: str) -> tuple[str, frozenset[str]]:
     """The GPU kind to fit and its instances. Raises UsageError where there are several kinds and none was named: a
     profile belongs to one."""
-    kinds = {each.name: deployment.nodes[each.node].gpu or "" for each in deployment.instances}
+    kinds = {each.name: deployment.nodes[each.leader.node].gpu or "" for each in deployment.instances}
     found = sorted(set(kinds.values()))
     if not gpu and len(found) > 1:
         raise UsageError(
