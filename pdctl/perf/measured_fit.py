@@ -34,15 +34,17 @@ def fit_runs(
     *,
     predict: Sequence[MeasuredRun] = (),
     guess: bool = True,
+    front: bool = False,
     rounds: int = 12,
     on_round: Callable[[int, float], None] = lambda done, rms: None,
 ) -> RunsFit:
-    """`profile` gives the structure (ranks, limits, transfer) and, unless `guess`, the constants to begin with.
+    """`profile` gives the structure (ranks, limits, transfer) and, unless `guess`, the constants to begin with; a guess
+    has a `front_s` only with `front`, for it can hardly be told from `prefill_s` where steps are long.
 
     Its error becomes that of the predicted runs, or of the fitted ones where none is left out. Raises TooThin where the
     runs cannot tell the constants.
     """
-    start = first_guess(runs, profile) if guess else profile.constants
+    start = first_guess(runs, profile, front=front) if guess else profile.constants
     free = told_by(runs, profile, start)
     check_cover(runs, free)
     found = fit(
@@ -67,7 +69,7 @@ def _vague(factor: float) -> float:
 
 def told_by(runs: Sequence[MeasuredRun], profile: Profile, start: StepConstants) -> tuple[str, ...]:
     """The constants that such runs may tell: `bs` only of ranks in lock step, `g` only where KV is handed over."""
-    names = ["decode_s", "decode_per_seq_s", "prefill_s", "prefill_per_token_s"]
+    names = ["decode_s", "decode_per_seq_s", "prefill_s", "prefill_per_token_s", "front_s"]
     if profile.ranks > 1:
         names.append("prefill_per_token_of_all_s")
     if any("P" in run.layout for run in runs):
@@ -93,7 +95,7 @@ def check_cover(runs: Sequence[MeasuredRun], free: Sequence[str]) -> None:
         )
 
 
-def first_guess(runs: Sequence[MeasuredRun], profile: Profile) -> StepConstants:
+def first_guess(runs: Sequence[MeasuredRun], profile: Profile, *, front: bool = False) -> StepConstants:
     """Where a fit begins, from the lightest and the heaviest load; constants that no guess covers are the profile's."""
     order = sorted(runs, key=lambda run: _per_rank(run, profile))
     light, heavy = order[0], order[-1]
@@ -112,6 +114,7 @@ def first_guess(runs: Sequence[MeasuredRun], profile: Profile) -> StepConstants:
         prefill_per_token_s=0.6 * prompt_s / isl,
         prefill_per_token_of_all_s=0.05 * prompt_s / isl if profile.ranks > 1 else 0.0,
         landed_per_token_s=0.02 * decode_s / isl if "P" in light.layout else 0.0,
+        front_s=0.1 * prompt_s if front else 0.0,
     )
 
 

@@ -81,7 +81,7 @@ def simulate(layout: Layout, workload: Workload, *, seed: int = 0) -> Simulated:
     return Simulated(run.flights, run.engines)
 
 
-_OFFER, _END, _LAND = range(3)
+_OFFER, _END, _LAND, _ARRIVE = range(4)
 
 
 def _choice(policy: Policy, engines: Sequence[EngineRun], dice: random.Random) -> Callable[[], EngineRun]:
@@ -95,7 +95,7 @@ def _choice(policy: Policy, engines: Sequence[EngineRun], dice: random.Random) -
 
 
 class _Run:
-    """The event loop: offers, ends of steps, KV that lands."""
+    """The event loop: offers, arrivals at an engine, ends of steps, KV that lands."""
 
     def __init__(self, layout: Layout, workload: Workload, seed: int) -> None:
         dice = random.Random(seed)
@@ -107,6 +107,7 @@ class _Run:
         readers = [each for each in self.engines if each.model.role in first_leg]
         writers = [each for each in self.engines if each.model.role is Role.DECODE]
         self.reader = _choice(layout.policy, readers, dice)
+        self.front_s = max(each.model.constants.front_s for each in readers)
         self.writer = _choice(layout.decode_policy or layout.policy, writers, dice)
         self.waiting: deque[Flight] = deque()
         self.sent = 0
@@ -128,14 +129,17 @@ class _Run:
                 self.waiting.append(subject)
                 self._send(now_s)
             else:
-                self._hand(self.writer(), subject, now_s)
+                self._hand(self.reader() if kind == _ARRIVE else self.writer(), subject, now_s)
 
     def _send(self, now_s: float) -> None:
         while self.waiting and self.sent < self.limit:
             flight = self.waiting.popleft()
             flight.sent_s = now_s
             self.sent += 1
-            self._hand(self.reader(), flight, now_s)
+            if self.front_s:
+                self._at(now_s + self.front_s, _ARRIVE, flight)
+            else:
+                self._hand(self.reader(), flight, now_s)
 
     def _hand(self, engine: EngineRun, flight: Flight, now_s: float) -> None:
         idle = engine.ends_s is None

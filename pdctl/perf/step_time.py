@@ -7,6 +7,9 @@
 A node is R lock-step ranks (R = 8 for DP8/EP8, R = 1 for pure TP). Of rank r, B_r counts the sequences that decode in
 the step, ctx_r their context tokens, P_r the step's prompt tokens. The maximum over ranks, not the sum, is the key: one
 8K prompt stalls a colocated node almost as long as eight on eight ranks do.
+
+Around the steps, `front_s` is what client, HTTP and the API server take to bring a request to its engine: it misses the
+step that begins meanwhile. It shows where steps last no longer than that, as vLLM's on CPU; elsewhere it is 0.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ class StepConstants:
     prefill_per_token_s: float  # b: per prompt token of the fullest rank
     prefill_per_token_of_all_s: float  # bs: per prompt token of all ranks
     landed_per_token_s: float  # g: per KV token that arrived from a prefill
+    front_s: float = 0.0  # no part of a step: from a request's sending until its engine can take it
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -50,5 +50,5 @@ def test_negative_constants_are_refused() -> None:
 
 
 def test_profiles_name_every_constant() -> None:
-    assert len(fields(StepConstants)) == 7
+    assert len(fields(StepConstants)) == 8
     assert {"laptop", "fast"} <= set(PROFILES)

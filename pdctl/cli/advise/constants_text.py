@@ -17,6 +17,7 @@ UNITS = {
     "prefill_per_token_s": ("b", 1e6, "us a token of the fullest rank"),
     "prefill_per_token_of_all_s": ("bs", 1e6, "us a token of all ranks"),
     "landed_per_token_s": ("g", 1e6, "us a token landed"),
+    "front_s": ("front", 1e3, "ms"),
     "proxy_s": ("proxy", 1e3, "ms"),
 }
 

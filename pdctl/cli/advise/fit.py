@@ -29,6 +29,7 @@ from pdctl.errors import UsageError
 @click.option("--gpu", default="", help="The GPU kind, as inventories say it.")
 @click.option("--chunk-tokens", type=click.IntRange(1), help="The engines' max-num-batched-tokens.  [default: 8192]")
 @click.option("--max-seqs", type=click.IntRange(1), help="The engines' max-num-seqs.  [default: 1024]")
+@click.option("--front", is_flag=True, help="Fit what client and API server add, too: where steps last milliseconds.")
 @click.option("--save", metavar="NAME", help="Keep what was fitted as a profile, for `pdctl advise --profile NAME`.")
 @click.pass_obj
 def command(options: Globals, published: bool, from_live: bool, refit: bool, **asked: Any) -> int:

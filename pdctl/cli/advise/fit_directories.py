@@ -39,6 +39,7 @@ def directories_fit(options: Globals, asked: Mapping[str, Any]) -> int:
             base,
             predict=predicted,
             guess=not asked["start"],
+            front=asked["front"],
             on_round=lambda done, rms: tell(f"fitting: round {done}, rms {rms:.4f}"),
         )
     saved = save_profile(result.profile) if asked["save"] else None
