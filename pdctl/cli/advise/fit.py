@@ -32,7 +32,7 @@ from pdctl.errors import UsageError
 @click.option("--front", is_flag=True, help="Fit what client and API server add, too: where steps last milliseconds.")
 @click.option("--save", metavar="NAME", help="Keep what was fitted as a profile, for `pdctl advise --profile NAME`.")
 @click.pass_obj
-def command(options: Globals, published: bool, from_live: bool, refit: bool, **asked: Any) -> int:
+def command(options: Globals, /, published: bool, from_live: bool, refit: bool, **asked: Any) -> int:
     """Fit the performance model's constants to measured runs, and say how far off it is.
 
     RUN_DIR: directories of `pdctl bench run`. Every load is played by the model; what it says is compared with what was
