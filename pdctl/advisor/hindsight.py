@@ -23,8 +23,8 @@ SIGNIFICANT = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a follower follows. `lead_s`: what a move takes, by donor. `patience`: it moves when it has lost, by its own
-    reckoning, that many leads' worth of requests to the split it has."""
+    """How a follower follows. `lead_s`: what a move takes, by donor. `patience`: it moves when it has wanted
+    to for so many leads."""
 
     lead_s: Mapping[Role, float]
     patience: float
@@ -131,20 +131,20 @@ def _steps(past: Sequence[Stretch]) -> Iterator[tuple[float, float, Offer, Offer
 def _followed(
     past: Sequence[Stretch], start: Ratio, ratios: tuple[Ratio, ...], forecast: Forecast, pace: Pace
 ) -> float:
-    met = backlog = lost_s = 0.0
+    met = backlog = wanted_s = 0.0
     now, donor, until_s = start, None, 0.0
     for at_s, seconds, offer, taken in _steps(past):
         if donor is not None and at_s >= until_s:
-            now, donor, lost_s = now.moved(donor), None, 0.0
+            now, donor, wanted_s = now.moved(donor), None, 0.0
         if donor is None:
             target, gap = wanted(ratios, now, taken, forecast)
             if target != now and gap > SIGNIFICANT:
-                lost_s += gap * seconds
-                if lost_s >= pace.patience * pace.lead_s[donor_to(now, target)]:
+                wanted_s += seconds
+                if wanted_s >= pace.patience * pace.lead_s[donor_to(now, target)]:
                     donor = donor_to(now, target)
                     until_s = at_s + pace.lead_s[donor]
             else:
-                lost_s = 0.0
+                wanted_s = 0.0
         serving = now.without(donor) if donor is not None else now
         share, backlog = forecast.share(seconds, forecast.standing(serving, offer), offer, backlog)
         met += share * seconds * offer.rate_per_s

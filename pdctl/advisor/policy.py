@@ -2,8 +2,8 @@
 
 It moves one instance to the other role when another split would serve what is *offered* better, and only
 
-- after the present split has cost as much as a share of what a move costs (patience: who waits until what waiting cost
-  equals the price is never far from the best in hindsight, whatever the traffic does next);
+- after another split was wanted for a share of what a move takes (patience: who waits until what waiting cost equals
+  the price is never far from the best in hindsight, whatever the traffic does next);
 - if what is gained until the traffic changes again outweighs what is lost while an instance drains and restarts, and
   while the fleet would have to come back;
 - unless the past says that following this traffic loses against holding one split: then it goes to that split.
@@ -12,6 +12,7 @@ It moves one instance to the other role when another split would serve what is *
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -42,6 +43,8 @@ class Settings:
     better: float = 0.01
     clear_s: float = 300.0
     watch_leads: float = 4.0
+    ripe: float = 0.85
+    proven_s: float = 1200.0
     cheap_s: float = 60.0
     relief: float = 0.08
 
@@ -74,8 +77,10 @@ class Rebalancer:
     forecast: Forecast = field(init=False)
     _leads: dict[Role, list[float]] = field(default_factory=dict)
     _moving: tuple[Role, float] | None = None
-    _lost_s: float = 0.0
+    _wanted_s: float = 0.0
     _watched_s: float = 0.0
+    _measured: deque[tuple[float, int, float]] = field(default_factory=deque)
+    _writing: deque[float] = field(default_factory=lambda: deque(maxlen=4))
     _wants: tuple[Role, int] | None = None
     _verdict: Verdict | None = None
     _judged: tuple[float, int, Offer] | None = None
@@ -94,9 +99,26 @@ class Rebalancer:
             return self._hold(seen, why_not or "no request has come and ended yet", numbers)
         return self._weigh(seen, offer, self._with_queue(seen, offer), numbers)
 
+    def _ripe(self, now: Ratio, offer: Offer) -> bool:
+        """Whether decode, if it is what fails, is about as full as it will be: long answers take minutes to pile up,
+        and the traffic may have changed by then."""
+        standing = self.forecast.standing(now, offer)
+        if standing.prefill_met < standing.decode_met:
+            return True
+        holds = now.decode * self.closed.decode.ranks * self.closed.decode_batch(offer.isl, offer.osl)
+        fill = sum(self._writing) / len(self._writing) / holds if holds else math.inf
+        return fill >= self.settings.ripe * min(1.0, self.closed.decode_fill(now.decode, offer))
+
+    def _proven(self) -> float | None:
+        """The share of good requests that was measured on the present split; None while it is new."""
+        if not self._measured or self._measured[-1][0] - self._measured[0][0] < self.settings.proven_s:
+            return None
+        return sum(one[2] for one in self._measured) / sum(one[1] for one in self._measured)
+
     def _with_queue(self, seen: Observation, offer: Offer) -> Offer:
-        """What is offered and what waits already, as if the queue were to be gone within `clear_s`."""
-        rate = offer.rate_per_s + self._queued(seen) / self.settings.clear_s
+        """What is offered, and what waits already as if it were to be gone within `clear_s`; a long queue counts for no
+        more than a seventh, since no split would seem enough for it."""
+        rate = offer.rate_per_s + min(self._queued(seen) / self.settings.clear_s, 0.15 * offer.rate_per_s)
         return replace(offer, rate_per_s=_rounded(rate))
 
     def _queued(self, seen: Observation) -> float:
@@ -121,6 +143,13 @@ class Rebalancer:
         if not seen.stale:
             self._watched_s += seen.over_s
             self.demand.add(seen.at_s, Counted(seen.over_s, seen.offered, tokens_in, seen.finished, tokens_out))
+        self._writing.append(seen.writing)
+        if seen.moving is not None:
+            self._measured.clear()
+        elif seen.finished and seen.ttft_met is not None and seen.itl_met is not None:
+            self._measured.append((seen.at_s, seen.finished, seen.finished * seen.ttft_met * seen.itl_met))
+            while self._measured[0][0] < seen.at_s - 2 * self.settings.proven_s:
+                self._measured.popleft()
         if seen.moving is not None and self._moving is None:
             self._moving = (seen.moving, seen.at_s - seen.over_s)
         elif seen.moving is None and self._moving is not None:
@@ -161,12 +190,15 @@ class Rebalancer:
         verdict = self._hindsight(allowed, offered)
         if verdict is not None:
             numbers |= {"held_best": max(verdict.held.values()), "followed_best": max(verdict.followed.values())}
-            if max(verdict.followed.values()) < max(verdict.held.values()) - SIGNIFICANT:
+            loses = max(verdict.followed.values()) < max(verdict.held.values()) - SIGNIFICANT
+            if loses and self._proven() is not None:
                 return self._to_held(seen, verdict, offer, numbers)
         if target == now or gap <= SIGNIFICANT:
             self._forget_wants()
             return self._hold(seen, f"{now} serves what is offered as well as any split would", numbers)
         numbers["gap"] = gap
+        if not self._ripe(now, offer):
+            return self._hold(seen, f"{target} would serve better in the end, but decode has room yet", numbers, target)
         return self._follow(seen, target, gap, offer, verdict, numbers)
 
     def _allowed(self, now: Ratio) -> tuple[Ratio, ...]:
@@ -188,7 +220,7 @@ class Rebalancer:
             self._forget_wants()
             return self._hold(seen, f"{seen.ratio} is as evenly loaded as any split would be", numbers)
         donor = donor_to(seen.ratio, best)
-        self._want(donor, loads[seen.ratio] - loads[best], seen.over_s)
+        self._want(donor, seen.over_s)
         if self._wants is None or self._wants[1] < self.settings.confirmations:
             return self._hold(seen, f"{best} would be more evenly loaded: waiting to be sure", numbers, best)
         return self._move(seen, donor, best, f"{self._bottleneck(seen.ratio, offer)}; {best} evens that out", numbers)
@@ -204,11 +236,11 @@ class Rebalancer:
     ) -> Decision:
         now, donor = seen.ratio, donor_to(seen.ratio, target)
         lead_s = self.lead_s(donor, offer)
-        self._want(donor, gap, seen.over_s)
+        self._want(donor, seen.over_s)
         assert self._wants is not None
         patience = verdict.best_patience if verdict is not None else self.settings.patience
-        numbers |= {"lead_s": lead_s, "lost_s": self._lost_s, "patience_s": patience * lead_s}
-        if self._wants[1] < self.settings.confirmations or self._lost_s < patience * lead_s:
+        numbers |= {"lead_s": lead_s, "wanted_s": self._wanted_s, "patience_s": patience * lead_s}
+        if self._wants[1] < self.settings.confirmations or self._wanted_s < patience * lead_s:
             return self._hold(
                 seen, f"{target} would serve better: waiting for more than a moment of it", numbers, target
             )
@@ -217,7 +249,7 @@ class Rebalancer:
                 seen, f"{target} would serve better: the traffic is not known for long enough", numbers, target
             )
         lasts_s = self._lasts_s(self._allowed(now), offer)
-        gain = self._gain(now, target, offer, lasts_s, self._queued(seen))
+        gain = self._gain(now, target, self.demand.offer or offer, lasts_s, self._queued(seen))
         back = self._back(gap, offer, lead_s)
         numbers |= {"lasts_s": lasts_s, "gain": gain, "return_cost": back}
         if gain - back <= self.settings.better * offer.rate_per_s * lasts_s:
@@ -234,7 +266,10 @@ class Rebalancer:
         best = verdict.best_held
         gap = verdict.held[best] - verdict.held[seen.ratio]
         numbers["held_gap"] = gap
-        if best == seen.ratio or gap <= SIGNIFICANT:
+        proven = self._proven()
+        if proven is not None:
+            numbers["measured"] = proven
+        if best == seen.ratio or gap <= SIGNIFICANT or proven is None or proven >= verdict.held[best] - SIGNIFICANT:
             self._forget_wants()
             return self._hold(seen, f"following this traffic would have lost against holding {seen.ratio}", numbers)
         return self._move(
@@ -294,14 +329,14 @@ class Rebalancer:
             role, load = "decode", standing.decode_load
         return f"{role} of {now} is at {load:.0%} of what it can carry"
 
-    def _want(self, donor: Role, gap: float, over_s: float) -> None:
+    def _want(self, donor: Role, over_s: float) -> None:
         if self._wants is None or self._wants[0] is not donor:
-            self._wants, self._lost_s = (donor, 0), 0.0
+            self._wants, self._wanted_s = (donor, 0), 0.0
         self._wants = (donor, self._wants[1] + 1)
-        self._lost_s += gap * over_s
+        self._wanted_s += over_s
 
     def _forget_wants(self) -> None:
-        self._wants, self._lost_s = None, 0.0
+        self._wants, self._wanted_s = None, 0.0
 
     def _hold(
         self, seen: Observation, reason: str, numbers: Mapping[str, float], target: Ratio | None = None

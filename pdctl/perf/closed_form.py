@@ -91,6 +91,16 @@ class ClosedForm:
         rate = count * self.decode_rate(offer.isl, offer.osl)
         return offer.rate_per_s / rate if rate > 0 else math.inf
 
+    def decode_fill(self, count: int, offer: Offer) -> float:
+        """Sequences in flight in the long run, in units of B* on every rank; inf where they would pile up."""
+        constants = self.decode.constants
+        tokens_per_s = offer.rate_per_s * offer.osl / (count * self.decode.ranks)
+        per_seq_s = constants.decode_per_seq_s + constants.decode_per_context_token_s * (offer.isl + offer.osl / 2)
+        batch = self.decode_batch(offer.isl, offer.osl)
+        if tokens_per_s * per_seq_s >= 1 or batch <= 0:
+            return math.inf
+        return tokens_per_s * constants.decode_s / (1 - tokens_per_s * per_seq_s) / batch
+
     def prefill_step_s(self, count: int, offer: Offer) -> float:
         """How long a step comes to last: what arrives in one step is the next one's work."""
         model, constants = self.prefill, self.prefill.constants
