@@ -89,7 +89,7 @@ def fit_mori(
 
 def say_left_out(on_try: Callable[[float], None] = lambda loss: None) -> tuple[Attained, ...]:
     """Every point, as constants say it that were fitted on the other nine."""
-    found = []
+    found: list[Attained] = []
     for left in mori_rows():
         one = fit_mori([row for row in mori_rows() if row != left], on_try=on_try)
         found.extend(say_attained(one.constants, one.proxy_s, [left]))

@@ -14,7 +14,7 @@ from pdctl.perf.profile import Profile
 def profiles(wanted: Sequence[str]) -> tuple[Profile, ...]:
     """Those of the names wanted, or all, the operator's own first. Raises UsageError for a name that there is none of,
     BenchError where a file of the operator's is no profile."""
-    known = {each.name: each for each in stored_profiles()} | BUILTIN
+    known = {**{each.name: each for each in stored_profiles()}, **BUILTIN}
     for name in wanted:
         if name not in known:
             close = get_close_matches(name, known, n=1)
