@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from pdctl.advisor.first_step import donor_slot
 from pdctl.advisor.fleet_of import Modelled, fleet_of
 from pdctl.advisor.observation import Observation
 from pdctl.advisor.policy import Action, Decision, Rebalancer, Settings
@@ -26,7 +27,7 @@ from pdctl.control.move import move, move_command
 from pdctl.control.opened import Opened
 from pdctl.control.request import MoveRequest
 from pdctl.errors import PdctlError, TooThin
-from pdctl.model.deployment import Deployment, Slot
+from pdctl.model.deployment import Deployment
 from pdctl.model.events import Event
 from pdctl.model.hold import Holds
 from pdctl.model.keeper_events import KeeperEvent, MoveSuggested, RatioDecided, Rebalanced, Rebalancing
@@ -188,7 +189,7 @@ class Rebalance:
 
     def _act(self, opened: Opened, decision: Decision, holds: Holds) -> None:
         assert decision.donor is not None
-        slot = self._donor_slot(opened.deployment, decision.donor, holds)
+        slot = donor_slot(opened.deployment, decision.donor, self._latest, holds.standing)
         pool = _pool(opened.deployment, decision.donor.opposite)
         if slot is None or pool is None:
             why = f"no slot of {decision.donor} is free to move" if slot is None else "there is no one pool to move to"
@@ -221,25 +222,6 @@ class Rebalance:
             self._not_before_s = self.clock.monotonic() + wait_s
             self._in_vain = f"the move of {slot} ended with {code} ({cause})"
         self._say(Rebalanced(slot, request.to, code, cause))
-
-    def _donor_slot(self, deployment: Deployment, donor: Role, holds: Holds) -> Slot | None:
-        """The one with least in hand that nobody holds; on the router's node last, since all clients hang on it."""
-        free = [
-            slot
-            for slot in deployment.slots
-            if slot.pool and deployment.pools[slot.pool].role is donor and slot.id not in holds.standing
-        ]
-        return min(free, key=lambda slot: (slot.node == deployment.router.node, self._in_hand(slot)), default=None)
-
-    def _in_hand(self, slot: Slot) -> float:
-        seen = self._latest.instances.values() if self._latest is not None else ()
-        return sum(
-            figure.middle
-            for each in seen
-            if (each.node, each.slot) == (slot.node, slot.name)
-            for figure in (each.load.running, each.load.waiting)
-            if hasattr(figure, "middle")
-        )
 
     def _say(self, event: KeeperEvent) -> None:
         self.book.add(self.clock.time(), event)
