@@ -48,6 +48,7 @@ for size in $sizes; do
     keys Tab Enter; until_shown "under way" 60; sleep 2; shot move-running
     until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done; leave
     keys 1; sleep 8; shot pulse-moved
+    keys 7; until_shown "measured" 120; sleep 2; shot advisor
     keys 2; sleep 1; keys l; until_shown "lines" 60; sleep 2; shot logs
     keys 6; until_shown "runs" 60; sleep 1; shot activity
     if [ "$size" = 160x48 ]; then
@@ -56,6 +57,7 @@ for size in $sizes; do
         "$pdctl" -i "$inventory" --read-only top --view activity --after 3 --snapshot "$out/activity.svg"
         "$pdctl" -i "$inventory" --read-only top --view logs --after 3 --snapshot "$out/logs.svg"
         "$pdctl" -i "$inventory" --read-only top --view health --after 8 --snapshot "$out/health.svg"
+        "$pdctl" -i "$inventory" --read-only top --view advisor --after 45 --size 140x36 --snapshot "$out/advisor.svg"
         "$(dirname "$pdctl")/python" benchmarks/tui_pictures.py "$inventory" "$out"
     fi
     keys q
