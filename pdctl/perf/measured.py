@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +25,8 @@ LOAD_STEP = 1.25
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
     """One load. `load` names it in all its repeats; `layout` as `2P3D`; `measured` has those of FIGURES that are
-    known, all above 0; `in_flight` is the mean number of requests in the system."""
+    known, all above 0; `in_flight` is the mean number of requests in the system. `repeats`: what was offered in further
+    runs of the load, where `measured` is over all of them."""
 
     name: str
     load: str
@@ -32,6 +34,7 @@ class MeasuredRun:
     workload: Workload
     measured: Mapping[str, float]
     in_flight: float
+    repeats: tuple[Workload, ...] = ()
 
     @property
     def per_rank_instances(self) -> int:
@@ -58,14 +61,41 @@ class SaidRun:
 def say_run(
     run: MeasuredRun, profile: Profile, constants: StepConstants | None = None, seeds: Sequence[int] = SEEDS
 ) -> SaidRun:
-    """Play the run on its layout of the profile's instances; the mean over `seeds`."""
+    """Play the run on its layout of the profile's instances; the mean over `seeds`; where there are repeats, the
+    median of them, as it was measured."""
     used = profile if constants is None else replace(profile, constants=constants)
-    found = [_figures(used.layout(run.layout), run.workload, seed) for seed in seeds]
-    return SaidRun(run, {name: sum(getattr(one, name) for one in found) / len(found) for name in FIGURES})
+    layout = used.layout(run.layout)
+    found = [[_figures(layout, offered, seed) for seed in seeds] for offered in (run.workload, *run.repeats)]
+    return SaidRun(run, {name: statistics.median(_mean(name, one) for one in found) for name in FIGURES})
+
+
+def _mean(name: str, found: Sequence[RunFigures]) -> float:
+    return sum(getattr(one, name) for one in found) / len(found)
 
 
 def _figures(layout: Layout, workload: Workload, seed: int) -> RunFigures:
     return figures(simulate(layout, workload, seed=seed))
+
+
+def median_of_repeats(runs: Iterable[MeasuredRun]) -> tuple[MeasuredRun, ...]:
+    """One run for each load: the median of each figure, for on a machine that others use one repeat of several may be
+    off by half. A mean of two is no such help: three are wanted."""
+    loads: dict[tuple[str, str], list[MeasuredRun]] = {}
+    for run in runs:
+        loads.setdefault((run.layout, run.load), []).append(run)
+    return tuple(_median(of_load) for of_load in loads.values())
+
+
+def _median(runs: Sequence[MeasuredRun]) -> MeasuredRun:
+    first, *more = runs
+    known = [name for name in FIGURES if all(name in run.measured for run in runs)]
+    return replace(
+        first,
+        name=f"{first.name}, median of {len(runs)}" if more else first.name,
+        measured={name: statistics.median(run.measured[name] for run in runs) for name in known},
+        in_flight=statistics.median(run.in_flight for run in runs),
+        repeats=(*first.repeats, *(run.workload for run in more)),
+    )
 
 
 def levels(runs: Iterable[MeasuredRun]) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from pdctl.errors import TooThin
 from pdctl.model.deployment import Parallel
-from pdctl.perf.measured import FIGURES, MeasuredRun, halves, levels, say_run
+from pdctl.perf.measured import FIGURES, MeasuredRun, halves, levels, median_of_repeats, say_run
 from pdctl.perf.measured_fit import first_guess, fit_runs, told_by
 from pdctl.perf.outcome import figures
 from pdctl.perf.profile import Profile, roles_of
@@ -51,6 +51,16 @@ def test_repeats_of_a_load_stay_in_one_half() -> None:
     fitted, rest = halves(runs)
     assert {each.load for each in fitted}.isdisjoint({each.load for each in rest})
     assert len(fitted) + len(rest) == len(runs)
+
+
+def test_one_repeat_that_was_disturbed_does_not_count() -> None:
+    """Three seeds of an open load, of which one took twice as long."""
+    repeats = [run(40, seed=seed) for seed in range(3)]
+    slow = replace(repeats[1], measured={name: 2 * value for name, value in repeats[1].measured.items()})
+    [whole], [disturbed] = median_of_repeats(repeats), median_of_repeats([repeats[0], slow, repeats[2]])
+    assert disturbed.measured["itl_mean_s"] == pytest.approx(whole.measured["itl_mean_s"], rel=0.05)
+    assert max(abs(error) for error in say_run(disturbed, PROFILE).errors().values()) < 0.1
+    assert median_of_repeats(RUNS) == tuple(RUNS)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
 from pdctl.errors import TooThin
 from pdctl.model.deployment import Parallel
-from pdctl.perf.measured import halves
+from pdctl.perf.measured import halves, median_of_repeats
 from pdctl.perf.measured_fit import fit_runs
 
 
@@ -30,7 +30,8 @@ def directories_fit(options: Globals, asked: Mapping[str, Any]) -> int:
             f"no load to fit to: {'; '.join(measured.left_out) or 'the runs have no points'}",
             hint="`pdctl bench run` measures some",
         )
-    fitted, predicted = halves(measured.runs) if asked["hold_out"] else (measured.runs, ())
+    runs = median_of_repeats(measured.runs)
+    fitted, predicted = halves(runs) if asked["hold_out"] else (runs, ())
     source = ", ".join(str(run.path) for run in found)
     base = base_profile(asked, model=_model(found), parallel=_parallel(found), source=source)
     with progress() as tell:

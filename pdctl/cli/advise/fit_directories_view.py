@@ -46,7 +46,9 @@ def _row(each: SaidRun) -> str:
 
 
 def _means(said: Sequence[SaidRun]) -> str:
-    return ", ".join(f"{_NAMES[name]} {100 * error:.1f} %" for name, error in mean_errors(said).items())
+    worst = {name: max(abs(each.errors().get(name, 0.0)) for each in said) for name in FIGURES}
+    means = mean_errors(said).items()
+    return ", ".join(f"{_NAMES[name]} {100 * error:.1f} % (max {100 * worst[name]:.0f})" for name, error in means)
 
 
 def as_json(found: RunsFit, left_out: Sequence[str], saved: Path | None) -> dict[str, Any]:
