@@ -161,6 +161,7 @@ def _assemble(setting: Setting, stack: ExitStack) -> tuple[EngineCore, EngineApp
         faults,
         speed=knobs.speed,
         recompute_lost_kv=args.kv is not None and args.kv.load_failure_policy == "recompute",
+        on_late=metrics.late,
     )
     api_keys = args.api_keys or ((knobs.api_key,) if knobs.api_key else ())
     app = EngineApp(core, args, faults, metrics, version=knobs.version, api_keys=api_keys, dev_mode=knobs.dev_mode)

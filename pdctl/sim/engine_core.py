@@ -47,7 +47,9 @@ class EngineCore:
         speed: float = 1.0,
         recompute_lost_kv: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        on_late: Callable[[float], None] | None = None,
     ) -> None:
+        """`on_late` hears of every step how many seconds after it was due the event loop came round to end it."""
         self.ranks = tuple(ranks)
         self.clock = clock
         self.draining = False  # SIGTERM was seen: new requests are aborted
@@ -60,6 +62,7 @@ class EngineCore:
         self._faults = faults
         self._speed = speed
         self._recompute = recompute_lost_kv
+        self._on_late = on_late
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -221,6 +224,8 @@ class EngineCore:
         begin_s = self._due_s if late_s <= CATCH_UP_S else now_s
         self._due_s = begin_s + duration_s
         await asyncio.sleep(max(0.0, self._due_s - now_s))
+        if self._on_late is not None:
+            self._on_late(self.clock() - self._due_s)
 
     def _deliver(self, steps: Sequence[RankStep]) -> None:
         now_s = self.clock()

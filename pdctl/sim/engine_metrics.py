@@ -1,7 +1,8 @@
 """The engine's Prometheus metrics, with vLLM 0.33's names, types, labels and buckets.
 
-Two families are ours and say what no engine tells: `pdctl_sim_kv_handoffs_total{direction}` counts prefills handed
-over ("sent") and taken over ("received"); `pdctl_sim_kv_pinned_requests` those whose KV is still held for a peer.
+Three families are ours and say what no engine tells: `pdctl_sim_kv_handoffs_total{direction}` counts prefills handed
+over ("sent") and taken over ("received"); `pdctl_sim_kv_pinned_requests` those whose KV is still held for a peer;
+`pdctl_sim_loop_lag_seconds` is how late the event loop ended steps: of a starved machine nothing can be measured.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pdctl.sim.scheduler import RankScheduler
 from pdctl.sim.sim_request import Leg, SimRequest
 
 _ENGINE = ("model_name", "engine")
+LAG_BUCKETS_S = (0.0001, 0.0002, 0.0005, 0.001, 0.0012, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ class EngineMetrics:
         )
         for direction in ("sent", "received"):
             self._handoffs.labels(direction)
+        self._lag = Histogram(
+            "pdctl_sim_loop_lag_seconds",
+            "How long after it was due the event loop ended a step.",
+            registry=self.registry,
+            buckets=LAG_BUCKETS_S,
+        )
+
+    def late(self, seconds: float) -> None:
+        """A step ended so late."""
+        self._lag.observe(max(0.0, seconds))
 
     def render(self) -> bytes:
         """The exposition text of now."""
