@@ -83,3 +83,32 @@ def test_compare_says_what_it_would_do(pdctl: Callable[..., Done]) -> None:
     assert pdctl("bench", "compare", names[0], *load).code == 64
     assert pdctl("--read-only", "bench", "compare", *names, *load).code == 64
     assert pdctl("bench", "compare", *names, "--scenario", "8k/1k", "--rate", "fast", "--dry-run").code == 64
+
+
+def test_a_finished_run_is_shown_without_its_inventory(pdctl: Callable[..., Done], measured: Path) -> None:
+    shown = pdctl("bench", "run", "--resume", str(measured))
+    assert shown.code == 0
+    assert "2 measured" in shown.out
+    last = json.loads(pdctl("bench", "run", "--resume", str(measured), "--json").out.splitlines()[-1])
+    assert (last["event"], last["measured"], last["left"]) == ("bench_ended", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [(["compare", "a.yaml", "b.yaml"], "pdctl bench compare --resume"), ([], "pdctl bench sweep")],
+)
+def test_what_another_command_began_goes_on_with_that(
+    pdctl: Callable[..., Done], measured: Path, arguments: list[str], hint: str
+) -> None:
+    meta = json.loads((measured / "run.json").read_text())
+    (measured / "run.json").write_text(json.dumps(meta | {"arguments": arguments}))
+    next(measured.glob("points/**/done.json")).unlink()
+    refused = pdctl("bench", "run", "--resume", str(measured))
+    assert refused.code == 64
+    assert hint in refused.err
+
+
+def test_a_comparison_that_goes_on_takes_no_other_load(pdctl: Callable[..., Done], measured: Path) -> None:
+    refused = pdctl("bench", "compare", "--resume", str(measured), "--rate", "3")
+    assert refused.code == 64
+    assert "leave names and loads out" in refused.err

@@ -55,6 +55,14 @@ class Tally:
     unanswered: int = 0
     lost: bool = False
 
+    def count(self, found: Figures) -> None:
+        """One more point with figures."""
+        if found.counts.ok:
+            self.measured += 1
+        else:
+            self.failed += 1
+            self.unanswered += 1
+
     @property
     def exit_code(self) -> int:
         """0 all measured, 1 none, 3 some, 130 stopped by the operator."""
@@ -112,7 +120,7 @@ class Player:
         files = self.run.point(point.id)
         done = files.done()
         if done is not None and (done.figures.counts.ok or not self.manner.anew):
-            self._count(done.figures)
+            self.tally.count(done.figures)
             self.emit(PointDone(point.id, *self._place(point), done.figures, done.stretches, True, done.failures))
             return True
         stored = self._begin(point, files)
@@ -233,15 +241,8 @@ class Player:
         files.finish(done, ran.measured.raw if ran is not None and ran.measured is not None else {})
         self._remember(note_point(point), found)
         self._write_tables()
-        self._count(found)
+        self.tally.count(found)
         self.emit(PointDone(point.id, *self._place(point), found, stretches, failures=causes))
-
-    def _count(self, found: Figures) -> None:
-        if found.counts.ok:
-            self.tally.measured += 1
-        else:
-            self.tally.failed += 1
-            self.tally.unanswered += 1
 
     def _failed(self, point: Point, cause: str, hint: str) -> None:
         self.tally.failed += 1

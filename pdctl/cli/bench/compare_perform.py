@@ -30,12 +30,12 @@ from pdctl.bench.reports.terminal import Part
 from pdctl.bench.runs.definition import define, note_target
 from pdctl.bench.runs.directory import holds_run, open_run, refuse_other
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
-from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.runner import Manner, Player
 from pdctl.bench.silence import silence_of
 from pdctl.cli.bench.compare_view import CompareView
 from pdctl.cli.bench.report import show
 from pdctl.cli.bench.run_dry import say_dry
+from pdctl.cli.bench.run_shown import is_finished
 from pdctl.cli.bench.run_typed import Typed, Wanted, refuse_empty
 from pdctl.cli.failure import show_failure
 from pdctl.cli.global_options import Globals
@@ -99,7 +99,7 @@ async def _body(
         click.echo(f"? {text}", err=True)
     stage = ClusterStage(view.showing, options.run, UpOptions(skip_checks=asked.skip_checks))
     try:
-        shown = not asked.anew and _all_measured(directory)
+        shown = not asked.anew and is_finished(directory)
         standing = Standing({}) if shown else await survey(stage, compared)
         _agree(options, standing, compared)
         for number in STOPS:  # not before: a signal ends the look and the question at once
@@ -162,11 +162,6 @@ def _driver(asked: Asked, base: Contender) -> Driver:
         return BuiltinDriver(warm_up=_warm_up(wanted), stall_s=wanted.stall_s or STALL_S)
     program = tuple(shlex.split(typed.driver_program or ""))
     return driver_named(wanted.driver, Means(program=program, tokenizer=typed.tokenizer or base.deployment.model.path))
-
-
-def _all_measured(directory: Path) -> bool:
-    """Whether nothing is left to bring up: the tables can be shown without a node."""
-    return holds_run(directory) and all(point.done is not None for point in read_run(directory).points)
 
 
 def _agree(options: Globals, standing: Standing, compared: Sequence[Contender]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from pdctl.bench.figures.figures import Figures
 from pdctl.bench.figures.spread import Spread
@@ -17,6 +19,7 @@ from pdctl.bench.runs.events import (
     PointStarted,
     Progress,
 )
+from pdctl.bench.runs.runner import Tally
 from pdctl.model.events import Event
 from pdctl.text.duration import duration
 from pdctl.text.escape import one_line
@@ -61,6 +64,14 @@ def lines(event: Event) -> tuple[str, ...]:
     return ()
 
 
+def ended(directory: Path, tally: Tally, took_s: float) -> BenchEnded:
+    """The last event of a run, with how to go on where something is left."""
+    hint = f"pdctl bench run --resume {shlex.quote(str(directory))}" if tally.left or tally.failed else ""
+    if hint and tally.unanswered == tally.failed and not tally.left:
+        hint += " --anew"  # they have figures, of failures only: nothing else measures them again
+    return BenchEnded(str(directory), tally.measured, tally.failed, tally.left, took_s, tally.exit_code, hint)
+
+
 def progress(event: Progress) -> str:
     """One line while a point runs."""
     if event.elapsed_s is None:
@@ -72,19 +83,19 @@ def progress(event: Progress) -> str:
     return f"{_at(event)} {event.ended}{of}{failed}, {duration(event.elapsed_s)}{point}{run}"
 
 
-def closing(done: Sequence[PointDone], ended: BenchEnded) -> tuple[str, ...]:
+def closing(done: Sequence[PointDone], end: BenchEnded) -> tuple[str, ...]:
     """The table of all measured points, what makes them doubtful, why requests failed, and how to go on."""
     found = [""] if done else []
     found += table(done)
     for event in done:
         found += [f"{event.point}: {warning}" for warning in event.figures.warnings]
         found += [one_line(f"{event.point}: {count} x {cause}") for cause, count in event.failures]
-    counts = [f"{ended.measured} measured"]
-    counts += [f"{ended.failed} NOT MEASURED"] if ended.failed else []
-    counts += [f"{ended.left} left"] if ended.left else []
-    found.append(f"{', '.join(counts)} in {duration(ended.took_s)}; {ended.directory}")
-    if ended.hint:
-        found.append(f"go on with: {ended.hint}")
+    counts = [f"{end.measured} measured"]
+    counts += [f"{end.failed} NOT MEASURED"] if end.failed else []
+    counts += [f"{end.left} left"] if end.left else []
+    found.append(f"{', '.join(counts)} in {duration(end.took_s)}; {end.directory}")
+    if end.hint:
+        found.append(f"go on with: {end.hint}")
     return tuple(found)
 
 

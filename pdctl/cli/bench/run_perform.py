@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import sys
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,14 +19,16 @@ from pdctl.bench.drivers.means import Means
 from pdctl.bench.point import Point, Target
 from pdctl.bench.reach import find_model, prove, reached
 from pdctl.bench.runs.definition import Definition, define, note_target
-from pdctl.bench.runs.directory import RunDirectory, holds_run, open_run, refuse_other
-from pdctl.bench.runs.events import BenchEnded, BenchStarted, BenchTold
+from pdctl.bench.runs.directory import holds_run, open_run, refuse_other
+from pdctl.bench.runs.events import BenchStarted, BenchTold
 from pdctl.bench.runs.meta import RunMeta, meta_of, read_meta
 from pdctl.bench.runs.read import read_run
-from pdctl.bench.runs.runner import Listener, Manner, Player, Tally
+from pdctl.bench.runs.runner import Listener, Manner, Player
 from pdctl.bench.runs.stretch import ToolProgress
 from pdctl.bench.silence import silence_of
 from pdctl.cli.bench.run_dry import say_dry
+from pdctl.cli.bench.run_lines import ended
+from pdctl.cli.bench.run_shown import is_finished, show_finished
 from pdctl.cli.bench.run_target import Named, named_target
 from pdctl.cli.bench.run_typed import Typed, Wanted, read, refuse_empty
 from pdctl.cli.bench.run_view import bench_view
@@ -71,6 +73,8 @@ def run_bench(options: Globals, typed: Typed, place: Place) -> int:
         raise UsageError("--out and --resume both say where", hint="`--resume DIR` alone goes on with the run there")
     inventory = options.inventory
     if place.resume is not None:
+        if typed == Typed() and not place.anew and not place.dry_run and is_finished(place.resume):
+            return show_finished(options, place.resume)
         typed, inventory = _again(typed, place.resume, inventory)
     wanted = read(typed, DRIVERS)
     interrupt = Interrupt()
@@ -81,10 +85,16 @@ def run_bench(options: Globals, typed: Typed, place: Place) -> int:
 
 
 def _again(typed: Typed, directory: Path, inventory: Path) -> tuple[Typed, Path]:
-    """The options that the run was begun with, under those that are typed now; and its inventory."""
+    """The options that the run was begun with, under those that are typed now; and its inventory. Raises UsageError for
+    a directory of another command."""
     from pdctl.cli.bench.run import command
 
     meta = read_meta(directory)
+    if meta.arguments[:1] == ("compare",):
+        again = f"pdctl bench compare --resume {shlex.quote(str(directory))}"
+        raise UsageError(f"{directory} is a comparison", hint=f"it goes on with: {again}")
+    if not meta.arguments:
+        raise UsageError(f"{directory} is a part of a sweep", hint="say `pdctl bench sweep` again, with the same --out")
     context = command.make_context("run", list(meta.arguments), obj=Globals())
     names = {item.name for item in fields(Typed)}
     before = Typed(**{name: value for name, value in context.params.items() if name in names})
@@ -144,7 +154,7 @@ async def _measure(options: Globals, prepared: Prepared, emit: Listener, interru
     began_s = clock.monotonic()
     async with AsyncExitStack() as stack:
         target = prepared.named.target
-        if not _all_done(prepared):
+        if prepared.anew or not is_finished(prepared.directory):
             target = await _unless(interrupt, _reach(prepared, stack, emit))
         stack.push_async_callback(_dropped, asyncio.create_task(_say_stopping(interrupt, emit)))
         tool = ToolProgress()
@@ -158,7 +168,7 @@ async def _measure(options: Globals, prepared: Prepared, emit: Listener, interru
         silent = silence_of({target.deployment: reached_here}, clock, interrupt, emit)
         player = Player(run, driver, targets, emit, interrupt, clock, manner, tool=tool, silence=silent)
         tally = await player.play(prepared.points)
-        emit(_ended(run, tally, clock.monotonic() - began_s))
+        emit(ended(run.path, tally, clock.monotonic() - began_s))
     return tally.exit_code
 
 
@@ -184,13 +194,6 @@ async def _dropped(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError, Exception):  # whoever awaited it has its error
         await task
-
-
-def _all_done(prepared: Prepared) -> bool:
-    """Whether nothing is left to send: the figures can be shown without a server."""
-    if prepared.anew or not holds_run(prepared.directory):
-        return False
-    return all(point.done is not None for point in read_run(prepared.directory).points)
 
 
 async def _reach(prepared: Prepared, stack: AsyncExitStack, emit: Listener) -> Target:
@@ -250,11 +253,3 @@ def _meta(options: Globals, prepared: Prepared) -> RunMeta:
 def _started(prepared: Prepared, done: int) -> BenchStarted:
     requests = sum(len(point.workload.asked) for point in prepared.points)
     return BenchStarted(str(prepared.directory), prepared.wanted.driver, len(prepared.points), requests, done)
-
-
-def _ended(run: RunDirectory, tally: Tally, took_s: float) -> BenchEnded:
-    hint = f"pdctl bench run --resume {shlex.quote(str(run.path))}" if tally.left or tally.failed else ""
-    if hint and tally.unanswered == tally.failed and not tally.left:
-        hint += " --anew"  # they have figures, of failures only: nothing else measures them again
-    counts: Sequence[int] = (tally.measured, tally.failed, tally.left)
-    return BenchEnded(str(run.path), *counts, took_s, tally.exit_code, hint)
