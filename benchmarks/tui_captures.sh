@@ -49,6 +49,7 @@ for size in $sizes; do
     until_shown "steps done" 60; until_shown "done in" 60; sleep 2; shot move-done; leave
     keys 1; sleep 8; shot pulse-moved
     keys 7; until_shown "measured" 120; sleep 2; shot advisor
+    keys i; keys -l "isl=8k osl=256 rate=10"; keys Enter; until_shown "8192/256" 60; sleep 4; shot advisor-what-if; leave
     keys 2; sleep 1; keys l; until_shown "lines" 60; sleep 2; shot logs
     keys 6; until_shown "runs" 60; sleep 1; shot activity
     if [ "$size" = 160x48 ]; then

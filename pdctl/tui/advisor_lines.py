@@ -126,7 +126,8 @@ def _refused(refusal: PdctlError, columns: int, *, asked: bool) -> Iterator[Inke
 def _answer(advice: Advice, move: str, columns: int) -> Iterator[Inked]:
     here = next((row for row in advice.rows if row.now), None)
     stays = advice.step is None and here is not None and (here.best or here.level)
-    sign, ink = ("≈", Ink.BOLD) if advice.too_close else ("●", Ink.GOOD) if stays else ("▲", Ink.WARN)
+    ink = Ink.GOOD if stays else Ink.WARN
+    sign = "≈" if advice.too_close else "●" if stays else "▲"
     first, *more = wrapped(advice.verdict, columns - 2)
     yield (Span(f"{sign} ", ink), Span(first, Ink.BOLD))
     yield from ((Span(f"  {line}", Ink.BOLD),) for line in more)
