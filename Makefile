@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes: where it is set, each would compile all of pdctl, and each run all tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-tui bench-bringup bench-fanout moves-soak bench-moves
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-loadgen bench-tui bench-bringup bench-fanout bench-fit-real-vllm moves-soak bench-moves
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ lock: setup  ## resolve pyproject.toml again into requirements-dev.lock
 bench-check: setup  ## as root: `pdctl check` on 64 hosts of the lab: what it adds, and its CPU a host
 	$(BIN)/python benchmarks/check.py
 
+bench-loadgen: setup  ## what the load client of `pdctl bench` can take, and what it adds, beside aiohttp and httpx
+	$(BIN)/python benchmarks/loadgen.py
+
 bench-tui: setup  ## what the terminal costs over 256 nodes: CPU, bytes, first paint, key to paint
 	$(BIN)/python benchmarks/tui.py
 
@@ -82,6 +85,9 @@ moves-soak: setup  ## 100 moves under load, READ and WRITE, none of 5,000 reques
 
 bench-moves: setup  ## how long a move takes, and how much of that is pdctl
 	$(BIN)/python benchmarks/moves.py --moves 6
+
+bench-fit-real-vllm: setup  ## the performance model on real vLLM, on CPU: half of the loads are fitted to, the rest predicted
+	$(BIN)/python -m benchmarks.fit_real_vllm --runs bench/fit-real-vllm --report docs/fit-real-vllm.txt
 
 bench-fanout: setup  ## `pdctl exec` against ansible, pyinfra and pdsh on 16, 64 and 256 SSH servers
 	benchmarks/install_fanout_tools.sh .venv-fanout
