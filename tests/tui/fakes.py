@@ -18,6 +18,7 @@ from pdctl.model.observed import Trouble
 from pdctl.model.snapshot import PairFigures, Snapshot
 from pdctl.plan.steps import Plan
 from pdctl.supervisors.ports import LogLine
+from pdctl.tui.advising import Adviser
 from pdctl.tui.app import PdctlApp
 from pdctl.tui.ports import Activity, Transport
 from pdctl.tui.settings import Settings
@@ -139,7 +140,13 @@ STILL = Settings(timers=False)
 
 
 def app_over(
-    feed: FakeFeed, operations: FakeOperations | None = None, *, start: str = "pulse", settings: Settings = STILL
+    feed: FakeFeed,
+    operations: FakeOperations | None = None,
+    *,
+    start: str = "pulse",
+    settings: Settings = STILL,
+    adviser: Adviser | None = None,
 ) -> PdctlApp:
     """An app that stands still between pushes, a second after the fleet's first snapshot."""
-    return PdctlApp(feed, operations or FakeOperations(), replace(settings, start=start), wall=lambda: START_S + 1.0)
+    settings = replace(settings, start=start)
+    return PdctlApp(feed, operations or FakeOperations(), settings, adviser=adviser, wall=lambda: START_S + 1.0)

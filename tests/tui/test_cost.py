@@ -12,6 +12,7 @@ from textual.css.stylesheet import Stylesheet
 from pdctl.tui.messages import SnapshotReady
 from pdctl.tui.screens.nodes import NodesScreen
 from pdctl.tui.view_screens import LATER
+from tests.tui.advice import ScriptedAdviser
 from tests.tui.fakes import FakeFeed, app_over
 from tests.tui.fleet import snapshot
 
@@ -67,7 +68,7 @@ def test_what_keys_lead_to_can_be_imported() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_ten_thousand_ticks_keep_memory_flat() -> None:
-    app = app_over(FakeFeed(), start="nodes")
+    app = app_over(FakeFeed(), start="nodes", adviser=ScriptedAdviser())
     process = psutil.Process()
     async with app.run_test(size=SIZE) as pilot:
         ticks = [snapshot(8, 24, tick=tick) for tick in range(16)]
@@ -78,7 +79,7 @@ async def test_ten_thousand_ticks_keep_memory_flat() -> None:
                 if number % 4 == 0:
                     await pilot._wait_for_screen()
                 if number % 500 == 0:
-                    await pilot.press(*("2", "1", "3", "4")[number // 500 % 4])
+                    await pilot.press(*("2", "1", "3", "4", "7")[number // 500 % 5])
             await pilot.pause()
             gc.collect()
             return process.memory_info().rss, len(gc.get_objects())
