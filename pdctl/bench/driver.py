@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from pdctl.bench.point import Point, Target
 from pdctl.bench.row import Row
 
+REFUSED_PAUSE_S = 0.1
+"""In a closed loop the place of a refused request stays taken for so long: a server that is down is not hammered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pdctl.cli.main import main
+from pdctl.model.outcome import Outcome
 from tests import tool_outputs
 from tests.bench_report import good, run_directory
 
@@ -61,3 +62,14 @@ def test_what_is_neither_a_run_nor_a_result_is_an_error(tmp_path: Path, capsys: 
     (tmp_path / "x.json").write_text("{}")
     assert "no benchmark result" in shown(capsys, "bench", "results", str(tmp_path / "x.json"), code=1)
     assert "hint:" in shown(capsys, "bench", "results", str(tmp_path / "none.json"), code=1)
+
+
+def test_the_same_point_of_two_runs_is_told_apart_and_written_twice(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = [good(n, outcome=Outcome.ABORTED) for n in range(3)]
+    other = run_directory(tmp_path / "other", {("r1", "c4-r2.5-b0.5", 0): failed})
+    argv = ["--json", "bench", "results", str(run), str(other), "--write", str(tmp_path / "out")]
+    said = json.loads(shown(capsys, *argv))
+    assert [json.loads(Path(name).read_text())["num_prompts"] for name in said["written"]] == [5, 3]
+    assert [each["ttft"] is None for each in said["results"]] == [False, True]  # of no answer: unknown, not 0

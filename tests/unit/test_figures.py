@@ -108,6 +108,11 @@ def test_a_client_that_sends_late_is_warned_of() -> None:
     assert any("sent late: p99 80 ms" in line for line in figures(late, 21.0).warnings)
 
 
+def test_the_pause_after_a_refusal_is_no_lag_of_the_client() -> None:
+    refused = [row(n, outcome=Outcome.REFUSED, at_s=0.0, sent_s=0.1 * (n // 2), e2el_s=0.0) for n in range(200)]
+    assert max(lags_s(refused)) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_in_flight_counts_failed_requests_too() -> None:
     rows = [row(0), row(1, outcome=Outcome.CUT, sent_s=0.2), row(2, sent_s=0.4)]
     assert peak_in_flight(rows) == 2

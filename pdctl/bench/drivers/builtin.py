@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from pdctl.bench.driver import Measured
+from pdctl.bench.driver import REFUSED_PAUSE_S, Measured
 from pdctl.bench.drivers.endpoint import endpoint_of, resolve
 from pdctl.bench.drivers.lag import LagMeter
 from pdctl.bench.drivers.question import Questions
@@ -27,7 +27,6 @@ from pdctl.perf.workload import Asked, Workload
 WARM_UP = 2
 STALL_S = 120.0
 _LOOKS = 20  # at a stall, while it comes about
-_REFUSED_PAUSE_S = 0.1
 _SPARE_FILES = 64
 
 
@@ -148,7 +147,7 @@ class _Load:
         self._rows.append(row)
         self._on_row(row)
         if row.outcome is Outcome.REFUSED and self._point.workload.concurrency is not None:
-            await asyncio.sleep(_REFUSED_PAUSE_S)  # a server that is down is not hammered
+            await asyncio.sleep(REFUSED_PAUSE_S)
 
     async def _look(self) -> None:
         while not self._stall:

@@ -36,6 +36,8 @@ def doubts(
 def _failures(rows: Sequence[Row], ok: Sequence[Row]) -> Iterator[str]:
     if not rows:
         yield "no request was sent"
+    elif not ok:
+        yield f"all {len(rows)} requests failed: there are no latencies, and no rates"
     elif len(ok) < len(rows):
         yield f"{len(rows) - len(ok)} of {len(rows)} requests failed: latencies and rates are those of the others"
 

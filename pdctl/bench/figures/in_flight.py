@@ -6,7 +6,9 @@ import heapq
 import math
 from collections.abc import Iterable, Sequence
 
+from pdctl.bench.driver import REFUSED_PAUSE_S
 from pdctl.bench.row import Row
+from pdctl.model.outcome import Outcome
 
 _ROUNDING_S = 5e-6
 """Rows may have been rounded to microseconds: a request sent as another ended must not count as beside it."""
@@ -35,7 +37,7 @@ def lags_s(rows: Sequence[Row]) -> list[float]:
 
     It could be sent once it was due and there was a place for it. That a concurrency limit was in force need not be
     known: as many places as were ever taken at once are counted, so a wait for a place is no lag, whereas a client
-    too slow to send what is due is seen whenever fewer are in flight.
+    too slow to send what is due is seen whenever fewer are in flight. The client's own pause after a refusal is none.
     """
     places = peak_in_flight(rows)
     ends: list[float] = []
@@ -45,5 +47,6 @@ def lags_s(rows: Sequence[Row]) -> list[float]:
         if len(ends) >= places:
             free_s = max(free_s, heapq.heappop(ends))
         lags.append(max(0.0, row.sent_s - max(row.at_s, free_s)))
-        heapq.heappush(ends, row.sent_s + row.e2el_s)
+        pause_s = REFUSED_PAUSE_S if row.outcome is Outcome.REFUSED else 0.0
+        heapq.heappush(ends, row.sent_s + row.e2el_s + pause_s)
     return lags

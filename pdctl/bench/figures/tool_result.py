@@ -136,8 +136,8 @@ def _in_flight(said: Mapping[str, Any], duration_s: float, completed: int) -> fl
 
 
 def _latency(said: Mapping[str, Any], name: str) -> Latency | None:
-    if said.get(f"mean_{name}_ms") is None:
-        return None
+    if said.get(f"mean_{name}_ms") is None or not said["completed"]:
+        return None  # the tools write 0 for the latency of no answer
     percentiles = {
         float(found[1]): float(value) / 1e3
         for key, value in said.items()

@@ -29,11 +29,15 @@ class Named:
     said: dict[str, Any]
 
 
-def results_at(path: Path, percentiles: Sequence[float] = (99.0,), *, detailed: bool = False) -> list[Named]:
-    """What lies at `path`: the points of a run's directory, or the results in a file. Raises BenchError."""
+def results_at(
+    path: Path, percentiles: Sequence[float] = (99.0,), *, detailed: bool = False, beside_others: bool = False
+) -> list[Named]:
+    """What lies at `path`: the points of a run's directory, or the results in a file. `beside_others`: points are named
+    with their run, for another run may have the same ones. Raises BenchError."""
     if path.is_dir():
         run = read_run(path)
-        return [_named(run, point, percentiles, detailed=detailed) for point in run.done]
+        within = f"{path}/" if beside_others else ""
+        return [_named(run, point, within, percentiles, detailed=detailed) for point in run.done]
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -42,10 +46,10 @@ def results_at(path: Path, percentiles: Sequence[float] = (99.0,), *, detailed: 
     return [Named(str(path) if len(found) == 1 else f"{path}#{n}", each, {}) for n, each in enumerate(found, 1)]
 
 
-def _named(run: Run, point: ReadPoint, percentiles: Sequence[float], *, detailed: bool) -> Named:
+def _named(run: Run, point: ReadPoint, within: str, percentiles: Sequence[float], *, detailed: bool) -> Named:
     said = as_vllm_json(run, point, percentiles, detailed=detailed)
     (result,) = read_tool_results(json.dumps(said), point.id)
-    return Named(point.id, result, said)
+    return Named(within + point.id, result, said)
 
 
 def as_vllm_json(

@@ -56,7 +56,11 @@ def command(options: Globals, paths: tuple[Path, ...], percentiles: str, detaile
     --write the points of runs are written as that tool writes its results, field by field.
     """
     wanted = _percentiles(percentiles)
-    found = [each for path in paths for each in results_at(path, wanted, detailed=detailed)]
+    found = [
+        each
+        for path in dict.fromkeys(paths)
+        for each in results_at(path, wanted, detailed=detailed, beside_others=len(paths) > 1)
+    ]
     written = _write(directory, found) if directory is not None else []
     if options.json:
         body = {"results": [{"name": each.name, **asdict(each.result)} for each in found], "written": written}
@@ -116,7 +120,7 @@ def _write(directory: Path, found: Sequence[Named]) -> list[str]:
         directory.mkdir(parents=True, exist_ok=True)
         for each in found:
             if each.said:
-                path = directory / f"{each.name.replace('/', '.')}.json"
+                path = directory / f"{each.name.strip('./').replace('/', '.')}.json"
                 path.write_text(json.dumps(each.said) + "\n")
                 written.append(str(path))
     except OSError as error:
