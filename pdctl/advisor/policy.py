@@ -45,6 +45,8 @@ class Settings:
     watch_leads: float = 4.0
     ripe: float = 0.85
     proven_s: float = 1200.0
+    calm_load: float = 0.9
+    recent_s: float = 300.0
     cheap_s: float = 60.0
     relief: float = 0.08
 
@@ -108,6 +110,12 @@ class Rebalancer:
         holds = now.decode * self.closed.decode.ranks * self.closed.decode_batch(offer.isl, offer.osl)
         fill = sum(self._writing) / len(self._writing) / holds if holds else math.inf
         return fill >= self.settings.ripe * min(1.0, self.closed.decode_fill(now.decode, offer))
+
+    def _fine(self, now_s: float) -> bool:
+        """Whether nearly everybody who ended in the last minutes was served well."""
+        recent = [one for one in self._measured if one[0] > now_s - self.settings.recent_s]
+        finished = sum(one[1] for one in recent)
+        return finished >= 30 and sum(one[2] for one in recent) >= 0.985 * finished
 
     def _proven(self) -> float | None:
         """The share of good requests that was measured on the present split; None while it is new."""
@@ -197,6 +205,9 @@ class Rebalancer:
             self._forget_wants()
             return self._hold(seen, f"{now} serves what is offered as well as any split would", numbers)
         numbers["gap"] = gap
+        if standing.load < self.settings.calm_load and self._fine(seen.at_s):
+            self._forget_wants()
+            return self._hold(seen, f"{now} is predicted to fail some requests, but none do", numbers)
         if not self._ripe(now, offer):
             return self._hold(seen, f"{target} would serve better in the end, but decode has room yet", numbers, target)
         return self._follow(seen, target, gap, offer, verdict, numbers)
@@ -269,7 +280,10 @@ class Rebalancer:
         proven = self._proven()
         if proven is not None:
             numbers["measured"] = proven
-        if best == seen.ratio or gap <= SIGNIFICANT or proven is None or proven >= verdict.held[best] - SIGNIFICANT:
+        pays = gap > SIGNIFICANT and proven is not None and proven < verdict.held[best] - SIGNIFICANT
+        target, _ = wanted(self._allowed(seen.ratio), seen.ratio, offer, self.forecast)
+        against = target != seen.ratio and donor_to(seen.ratio, target) is not donor_to(seen.ratio, best)
+        if not pays or against:
             self._forget_wants()
             return self._hold(seen, f"following this traffic would have lost against holding {seen.ratio}", numbers)
         return self._move(
@@ -296,12 +310,12 @@ class Rebalancer:
 
     def _lasts_s(self, allowed: tuple[Ratio, ...], offer: Offer) -> float:
         """How long the present regime will last yet: as those before it did, of the same split if there were any; one
-        that outlives them all, or that is the first, as long again as it has lasted."""
+        that outlives them all, or that is the first, half as long again as it has lasted."""
         *before, now = regimes(self._past(offer), allowed, self.forecast)
         age_s = max(now.length_s, 30.0)
         alike = [one.length_s for one in before if one.ratio == now.ratio] or [one.length_s for one in before]
         longer = [length_s for length_s in alike if length_s > age_s]
-        lasts_s = sum(longer) / len(longer) - age_s if longer else age_s
+        lasts_s = sum(longer) / len(longer) - age_s if longer else age_s / 2
         return min(lasts_s, self.settings.horizon_s)
 
     def _gain(self, now: Ratio, target: Ratio, offer: Offer, lasts_s: float, backlog: float) -> float:
