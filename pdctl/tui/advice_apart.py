@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import pickle
 import sys
 from typing import Final
@@ -17,8 +16,8 @@ from typing import Final
 from pdctl.errors import PdctlError, TooThin
 from pdctl.tui.advising import Advice, Query, advice
 
-NICE: Final = 10
-"""The terminal, and whatever serves on the same machine, come first."""
+CHILD: Final = "import os; os.nice(10); from pdctl.tui.advice_apart import main; main()"
+"""The terminal, and whatever serves on the same machine, come first: before its imports, too."""
 
 
 class ApartAdviser:
@@ -28,8 +27,8 @@ class ApartAdviser:
         """Raises TooThin where too little is known; PdctlError, with its last words, for a child that broke."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "pdctl.tui.advice_apart",
+            "-c",
+            CHILD,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -55,7 +54,6 @@ def main() -> None:
     from pdctl.bench.profile_store import stored_profiles  # only here: the screen needs none of them
     from pdctl.perf.builtin_profiles import BUILTIN
 
-    os.nice(NICE)
     query = pickle.load(sys.stdin.buffer)  # noqa: S301 - our owner's
     try:
         found: Advice | tuple[str, str] = advice(query, (*stored_profiles(), *BUILTIN.values()))
@@ -64,7 +62,3 @@ def main() -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.buffer.write(pickle.dumps(found))
         sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()
