@@ -83,25 +83,26 @@ async def test_figures_are_those_of_the_engine_and_of_vllm_bench_serve(tmp_path:
     assert (told.requests, told.prompt_tokens, told.tokens) == (REQUESTS, ours.tokens_in, ours.tokens_out)
     assert (ours.tokens_in, ours.tokens_out) == (REQUESTS * ISL, REQUESTS * OSL)
     assert ours.itl is not None
+    assert ours.tpot is not None
     assert ours.ttft is not None
     assert ours.e2el is not None
-    assert ours.itl.count == told.gaps == REQUESTS * (OSL - 1)
-    assert ours.itl.mean_s == pytest.approx(told.gaps_s / told.gaps, rel=0.03)
+    assert ours.itl.count <= told.gaps == REQUESTS * (OSL - 1), "a server that lags puts several tokens into one event"
+    assert ours.tpot.mean_s == pytest.approx(told.gaps_s / told.gaps, rel=0.03)
     assert 0 < ours.ttft.mean_s - told.ttft_s / REQUESTS < FRONT_S
     assert 0 < ours.e2el.mean_s - told.e2el_s / REQUESTS < FRONT_S
     assert (tools.counts.ok, tools.tokens_in, tools.tokens_out) == (REQUESTS, REQUESTS * ISL, REQUESTS * OSL)
-    assert tools.itl is not None
-    assert tools.itl.mean_s == pytest.approx(tool_told.gaps_s / tool_told.gaps, rel=0.15), "it lags: 6 % were seen"
+    assert tools.tpot is not None
+    assert tools.tpot.mean_s == pytest.approx(tool_told.gaps_s / tool_told.gaps, rel=0.15), "it lags: 6 % were seen"
 
 
 def in_words(name: str, seen: Measured, told: Told) -> str:
     """Means at the client beside those of the engine, in milliseconds."""
     assert seen.ttft is not None
-    assert seen.itl is not None
+    assert seen.tpot is not None
     assert seen.e2el is not None
     pairs = {
         "TTFT": (seen.ttft.mean_s, told.ttft_s / told.requests),
-        "ITL": (seen.itl.mean_s, told.gaps_s / told.gaps),
+        "TPOT": (seen.tpot.mean_s, told.gaps_s / told.gaps),
         "E2EL": (seen.e2el.mean_s, told.e2el_s / told.requests),
     }
     means = ", ".join(f"{what} {1e3 * here:.2f} / {1e3 * there:.2f} ms" for what, (here, there) in pairs.items())
@@ -114,6 +115,8 @@ async def test_a_run_through_the_router_and_nixl(serving: Stack, tmp_path: Path)
     (point,) = done.events("point_done")
     found = point["figures"]
     assert (found["counts"]["ok"], found["tokens_in"], found["tokens_out"]) == (24, 24 * 64, 24 * 32), done.show
-    assert found["itl"]["count"] == 24 * 31
-    ttft, itl = (1e3 * found[name]["mean_s"] for name in ("ttft", "itl"))
-    serving.figures.notes.append(f"pdctl bench run through router and NIXL, 1P2D: TTFT {ttft:.1f} ms, ITL {itl:.2f} ms")
+    ttft, tpot = (1e3 * found[name]["mean_s"] for name in ("ttft", "tpot"))
+    serving.figures.notes.append(
+        f"pdctl bench run through router and NIXL, 1P2D: TTFT {ttft:.1f} ms, TPOT {tpot:.2f} ms, "
+        f"{found['itl']['count']} gaps between events of {24 * 31} between tokens"
+    )

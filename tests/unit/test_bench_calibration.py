@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from pdctl.bench.calibration import measurements, served_by
-from pdctl.bench.drivers.scripted import ScriptedDriver
+from pdctl.bench.drivers.scripted import ScriptedDriver, answered
 from pdctl.bench.point import Point
 from pdctl.bench.profile_store import profiles_directory, read_profile, save_profile, stored_profiles
+from pdctl.bench.row import Row
 from pdctl.bench.runs.read import read_run
 from pdctl.errors import BenchError, UsageError
 from pdctl.model.deployment import Parallel
 from pdctl.perf.builtin_profiles import QWEN3_235B_MI300X, R1_MI300X
+from pdctl.perf.workload import Asked
 from tests.unit.bench_runs import play, point
 
 
@@ -62,6 +64,17 @@ async def test_a_point_becomes_the_requests_that_were_served_and_what_came_of_th
     assert (first.layout, first.load) == ("1M", "server/16/4/c2")
     assert set(first.measured) == {"ttft_median_s", "itl_mean_s", "e2el_median_s", "tokens_per_s"}
     assert not found.left_out
+
+
+async def test_time_between_tokens_is_told_from_gaps_between_events(tmp_path: Path) -> None:
+    """A server that lags sends two tokens in one event: half as many gaps, each twice as long."""
+
+    def answer(index: int, asked: Asked) -> Row:
+        return replace(answered(index, asked), ttft_s=0.1, gaps_s=(0.04, 0.04), tokens=5, e2el_s=0.18)
+
+    await play(tmp_path / "run", [point(20, osl=5)], ScriptedDriver(answer=answer))
+    [run] = measurements([read_run(tmp_path / "run")], "1M").runs
+    assert run.measured["itl_mean_s"] == pytest.approx(0.02)
 
 
 async def test_a_point_of_few_requests_is_left_out_with_the_reason(tmp_path: Path) -> None:
