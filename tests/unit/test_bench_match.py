@@ -156,7 +156,9 @@ def test_every_mistake_of_a_table_is_told_at_once_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "bad.csv"
-    file.write_text("phase,tp,concurrency,tok_s\nprefill,one,4,100\ndecode,2,,100\ndecod,2,4,100\ndecode,2,4,fast\n")
+    file.write_text(
+        "phase,tp,concurrency,tok_s\nprefill,one,4,100\ndecode,2,,100\ndecod,2,4,100\ndecode,2,4,fast\ndecode,x,,-3\n"
+    )
     code, _, err = run(capsys, "--profile", str(file))
     assert code == 65
     places = [line.removeprefix(str(file)) for line in err.splitlines() if line.startswith(f"{file}:")]
@@ -165,6 +167,9 @@ def test_every_mistake_of_a_table_is_told_at_once_with_its_place(
         ":3:1: a decode row has no concurrency",
         ":4:1: phase: 'decod' is no phase",
         ":5:12: tok_s: must be a number, not 'fast'",
+        ":6:1: a decode row has no concurrency",
+        ":6:8: tp: must be a width, not 'x'",
+        ":6:11: tok_s: must be more than 0, not '-3'",
     ]
     assert "hint: add a column `concurrency`" in err
 
@@ -189,6 +194,17 @@ def test_what_a_yaml_profile_lacks(text: str, said: str, tmp_path: Path) -> None
     with pytest.raises(InvalidProfile) as refused:
         load_profiles(file)
     assert said in "\n".join(refused.value.problems)
+
+
+def test_lengths_in_k_are_those_of_scenarios_and_rates_in_k_are_thousands() -> None:
+    (profile,) = parse_profiles("phase,tp,c,tok_s,isl,osl\nprefill,1,,20k,4k,1k\ndecode,2,8,1.2k,4k,1k\n", "p.csv")
+    assert (profile.isl, profile.osl, profile.prefill[0].tps, profile.decode[0].tps) == (4096, 1024, 20000, 1200)
+
+
+def test_a_row_that_stands_there_twice_counts_once() -> None:
+    head, row = "phase,tp,c,tok_s,isl,osl\nprefill,1,,20000,4096,256\n", "decode,2,8,1000,4096,256\n"
+    (profile,) = parse_profiles(head + row + row + row.replace("1000", "1001"), "p.csv")
+    assert [point.tps for point in profile.decode] == [1000, 1001]
 
 
 def test_a_file_of_two_shapes_gives_two_profiles_and_isl_picks_one() -> None:

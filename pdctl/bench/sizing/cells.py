@@ -22,11 +22,11 @@ LONGEST_S: Final = 1000.0
 
 
 class Unread(Exception):
-    """A value that is not what its column wants. Carries the located problem."""
+    """Values that are not what their columns want. Carries the located problems."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(problems[0].message)
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,25 @@ class Cell:
     def text(self) -> str:
         return str(self.value).strip()
 
-    def number(self) -> float:
+    def number(self, kilo: int = 1000) -> float:
         """A number above 0: `37148`, `37,148`, `37.1k`, `37148 tok/s`. Raises Unread."""
         value = self.value
         written = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
         if written:
-            value = float(written[1].replace(",", "").replace("_", "")) * (1000 if written[2] else 1)
+            value = float(written[1].replace(",", "").replace("_", "")) * (kilo if written[2] else 1)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Unread(self.complain(f"must be a number, not {show(self.value)}", "")) from None
         if not 0 < value < 1e18:
             raise Unread(self.complain(f"must be more than 0, not {show(self.value)}", ""))
         return float(value)
 
-    def whole(self) -> int:
+    def tokens(self) -> int:
+        """A length in tokens, where `4k` is 4096 as in the names of scenarios. Raises Unread."""
+        return self.whole(kilo=1024)
+
+    def whole(self, kilo: int = 1000) -> int:
         """A whole number from 1 on. Raises Unread."""
-        number = self.number()
+        number = self.number(kilo)
         if number != int(number):
             raise Unread(self.complain(f"must be a whole number, not {show(self.value)}", ""))
         return int(number)

@@ -76,14 +76,17 @@ def parse_profiles(text: str, file: str, overrides: Overrides = Overrides()) -> 
     else:
         table = read_table(text, file)
     problems, shaped = list(table.problems), list[Shaped]()
+    common = _Common(table.common, problems)
+    lengths_known = not problems
     for row in table.rows:
         try:
             shaped += points_of(row)
         except Unread as error:
-            problems.append(error.problem)
-    common = _Common(table.common, problems)
+            problems += error.problems
     if not problems:
-        problems += _missing(shaped, common, overrides, file, table)
+        problems += _missing(shaped, file, table)
+    if lengths_known:
+        problems += _unshaped(shaped, common, overrides)
     if problems:
         raise InvalidInventory(tuple(sorted(set(problems), key=lambda each: (each.line, each.col))))
     return tuple(_profiles(shaped, common, overrides, table))
@@ -106,7 +109,7 @@ class _Common:
             try:
                 self._take(entry)
             except Unread as error:
-                problems.append(error.problem)
+                problems += error.problems
 
     isl: int | None
     osl: int | None
@@ -116,19 +119,17 @@ class _Common:
             case "model":
                 self.model = self.model or entry.cell.text
             case "isl":
-                self.isl = self.isl or entry.cell.whole()
+                self.isl = self.isl or entry.cell.tokens()
             case "osl":
-                self.osl = self.osl or entry.cell.whole()
+                self.osl = self.osl or entry.cell.tokens()
             case "kv_bytes_per_token":
                 self.kv_bytes_per_token = entry.cell.number()
             case "kv_bytes_per_s":
                 self.kv_bytes_per_s = entry.cell.number()
 
 
-def _missing(
-    shaped: Sequence[Shaped], common: _Common, overrides: Overrides, file: str, table: Table
-) -> Iterator[Problem]:
-    """What has to be there and is not."""
+def _missing(shaped: Sequence[Shaped], file: str, table: Table) -> Iterator[Problem]:
+    """The phases that have to be there and are not."""
     ignored = f"; ignored columns: {', '.join(table.ignored[:8])}" if table.ignored else ""
     points = [each.point for each in shaped]
     for kind, phase in ((PrefillPoint, Phase.PREFILL), (DecodePoint, Phase.DECODE)):
@@ -137,6 +138,10 @@ def _missing(
             if phase is Phase.PREFILL:
                 hint = f"a comment may say them: `# prefill total tok/s: TP1 37148, TP2 53577`; {hint}"
             yield Problem(file, 1, 1, "", f"holds no {phase} throughput", hint)
+
+
+def _unshaped(shaped: Sequence[Shaped], common: _Common, overrides: Overrides) -> Iterator[Problem]:
+    """Rows whose lengths nobody says."""
     for each in shaped:
         if isinstance(each.point, PrefillPoint):
             continue
@@ -161,7 +166,7 @@ def _profiles(shaped: Sequence[Shaped], common: _Common, overrides: Overrides, t
 
     shapes = list(dict.fromkeys(shape(each) for each in shaped if isinstance(each.point, DecodePoint)))
     for wanted in _chosen(shapes, overrides):
-        here = [each for each in shaped if not isinstance(each.point, PrefillPoint) and shape(each) == wanted]
+        here = _distinct(each for each in shaped if not isinstance(each.point, PrefillPoint) and shape(each) == wanted)
         reads = _feeding(shaped, wanted)
         yield Profile(
             overrides.model or wanted.model,
@@ -174,6 +179,11 @@ def _profiles(shaped: Sequence[Shaped], common: _Common, overrides: Overrides, t
             common.kv_bytes_per_s,
             table.ignored,
         )
+
+
+def _distinct(shaped: Iterable[Shaped]) -> Sequence[Shaped]:
+    """A row that stands in the file twice, to the letter, is one measurement."""
+    return tuple({repr(each.point): each for each in shaped}.values())
 
 
 def _feeding(shaped: Iterable[Shaped], wanted: Shape) -> tuple[PrefillPoint, ...]:

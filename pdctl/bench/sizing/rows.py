@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from pdctl.bench.sizing.cells import Cell, Unread, width_of
 from pdctl.bench.sizing.columns import DERIVED, FIGURES, Column, phase_of
@@ -12,6 +12,7 @@ from pdctl.bench.sizing.points import AggregatedPoint, Claim, DecodePoint, Laten
 from pdctl.inventory.problems import Problem
 
 _STRICTEST_FIRST: Final = ("p99", "p95", "p90", "", "mean", "median")
+_T = TypeVar("_T")
 _CLAIMS: Final = {"demand": "prefill_demand_tok_s"}
 
 
@@ -56,14 +57,22 @@ class Shaped:
 def points_of(row: RawRow) -> Iterator[Shaped]:
     """Every point of the row: one, or one of each phase, width and concurrency that its columns' names say.
 
-    Raises Unread for the first thing that is wrong with it.
+    Raises Unread with everything that is wrong with it.
     """
     figures = [each for each in row.entries if each.column.means in FIGURES and not each.cell.empty]
     groups: dict[tuple[Phase | None, str, int | None], list[Entry]] = {}
     for each in figures:
         groups.setdefault((each.column.phase, each.column.width, each.column.concurrency), []).append(each)
+    wrong: list[Problem] = []
+    made: list[Shaped] = []
     for (phase, width, concurrency), found in groups.items() or {(None, "", None): []}.items():
-        yield _point(row, phase or _phase(row), found, width, concurrency)
+        try:
+            made.append(_point(row, phase or _phase(row), found, width, concurrency))
+        except Unread as error:
+            wrong += error.problems
+    if wrong:
+        raise Unread(*wrong)
+    yield from made
 
 
 def _phase(row: RawRow) -> Phase:
@@ -73,25 +82,37 @@ def _phase(row: RawRow) -> Phase:
         hint = "prefill, decode or aggregated"
         raise Unread(said.cell.complain(f"{said.cell.text!r} is no phase", hint))
     osl = row.get("osl")
-    found = phase or row.phase or (Phase.PREFILL if osl and osl.cell.whole() == 1 else None)
+    found = phase or row.phase or (Phase.PREFILL if osl and osl.cell.tokens() == 1 else None)
     if found is None:
         hint = "put it below `prefill:` or `decode:`, add a column `phase`, or name the column `decode_tok_s`"
         raise Unread(row.complain("which phase was measured is not said", hint))
     return found
 
 
+class _Wrong:
+    """Reads one thing after another, and keeps what was wrong with each."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def read(self, reading: Callable[[], _T]) -> _T | None:
+        try:
+            return reading()
+        except Unread as error:
+            self.problems += error.problems
+            return None
+
+
 def _point(row: RawRow, phase: Phase, figures: Sequence[Entry], width_text: str, concurrency: int | None) -> Shaped:
-    isl, osl = (entry.cell.whole() if (entry := row.get(means, phase)) else None for means in ("isl", "osl"))
-    width = _width(row, phase, width_text)
-    at = row.get("concurrency", phase)
-    users = float(concurrency) if concurrency else at.cell.number() if at else None
-    if users is None and phase is not Phase.PREFILL:
-        raise Unread(
-            row.complain(f"a {phase} row has no concurrency", "add a column `concurrency`: requests in flight")
-        )
-    tps = _tps(row, phase, figures, width, (isl, osl, users))
+    wrong = _Wrong()
+    isl, osl = (wrong.read(entry.cell.tokens) if (entry := row.get(means, phase)) else None for means in ("isl", "osl"))
+    width = wrong.read(lambda: _width(row, phase, width_text))
+    users = float(concurrency) if concurrency else wrong.read(lambda: _users(row, phase))
+    tps = wrong.read(lambda: _tps(row, phase, figures, width or Width(1, 1, 1), (isl, osl, users)))
+    ttft, tpot, itl = (wrong.read(lambda means=means: _latency(row, means, phase)) for means in ("ttft", "tpot", "itl"))
+    if wrong.problems or width is None or tps is None:
+        raise Unread(*wrong.problems)
     model, source = row.get("model"), row.get("source", phase)
-    ttft, tpot, itl = (_latency(row, means, phase) for means in ("ttft", "tpot", "itl"))
     raw = source.cell.text if source else ""
     point: Point
     if phase is Phase.PREFILL:
@@ -101,6 +122,14 @@ def _point(row: RawRow, phase: Phase, figures: Sequence[Entry], width_text: str,
     else:
         point = AggregatedPoint(width, tps, users or 1.0, ttft, tpot, itl, raw)
     return Shaped(point, model.cell.text if model else "", isl, osl, row)
+
+
+def _users(row: RawRow, phase: Phase) -> float | None:
+    at = row.get("concurrency", phase)
+    if at is None and phase is not Phase.PREFILL:
+        hint = "add a column `concurrency`: requests in flight"
+        raise Unread(row.complain(f"a {phase} row has no concurrency", hint))
+    return at.cell.number() if at else None
 
 
 def _width(row: RawRow, phase: Phase, text: str) -> Width:
