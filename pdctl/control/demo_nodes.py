@@ -40,7 +40,8 @@ class FleetOptions:
     """What a fleet is to look like; the inventory it writes says the same. `layout` reads like 2P3D.
 
     `nodes` beyond the layout's are spares. `startup_s` is the simulated load time of an engine, `env` the environment
-    of every engine, `router_port` None picks a free one.
+    of every engine, `router_port` None picks a free one. `prefill_tokens` and `decode_seqs` are those of one step,
+    `ttft` and `itl` the targets as the inventory writes them.
     """
 
     layout: str = "2P3D"
@@ -50,11 +51,17 @@ class FleetOptions:
     router_port: int | None = None
     cluster: str = "demo"
     env: Mapping[str, str] = field(default_factory=dict)
+    prefill_tokens: int = 16384
+    decode_seqs: int = 256
+    ttft: str = "1s"
+    itl: str = "50ms"
 
     def argv(self) -> list[str]:
         """The fleet's command line for these options."""
         argv = ["--layout", self.layout, "--mode", self.mode, "--cluster", self.cluster]
         argv += ["--startup-s", f"{self.startup_s:g}"]
+        argv += ["--prefill-tokens", str(self.prefill_tokens), "--decode-seqs", str(self.decode_seqs)]
+        argv += ["--ttft", self.ttft, "--itl", self.itl]
         if self.nodes is not None:
             argv += ["--nodes", str(self.nodes)]
         if self.router_port is not None:

@@ -147,9 +147,12 @@ class Rebalance:
         if now_s < self._due_s:
             return
         self._due_s = now_s + TICK_S / self.pace
-        if self._moving is not None and not self.busy:
+        ended = self._moving is not None and not self.busy
+        if ended:
             self._moving = None
         holds, held = await self._held(opened.cluster)
+        if ended and not held:  # who serves is read every so often, and may be that of before
+            held = "a move has ended just now"
         moving = self._moving[0] if self._moving is not None else None
         seen = self.ticks.observe(self.clock.monotonic(), opened.deployment, holds, held=held, moving=moving)
         if seen is None:

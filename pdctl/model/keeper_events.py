@@ -157,3 +157,14 @@ class Rebalanced(KeeperEvent):
     pool: str
     exit_code: int
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficTurned(KeeperEvent):
+    """The demo's clients send other requests from now on: so many tokens in and out, at that rate."""
+
+    event: ClassVar[str] = "traffic_turned"
+    isl: int
+    osl: int
+    rate_per_s: float
+    seconds: float

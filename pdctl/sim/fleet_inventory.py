@@ -49,7 +49,8 @@ class InventoryNode:
 
 @dataclass(frozen=True, slots=True)
 class InventoryPlan:
-    """All that the template needs. `mode` is read or write; `startup_s` is each engine's simulated load time."""
+    """All that the template needs. `mode` is read or write; `startup_s` is each engine's simulated load time;
+    `prefill_tokens` and `decode_seqs` are those of one step."""
 
     cluster: str
     layout: Layout
@@ -63,6 +64,10 @@ class InventoryPlan:
     router_port: int
     startup_s: float
     env: Mapping[str, str] = field(default_factory=dict)
+    prefill_tokens: int = 16384
+    decode_seqs: int = 256
+    ttft: str = "1s"
+    itl: str = "50ms"
 
 
 def quoted(text: str) -> str:
@@ -75,13 +80,14 @@ def render_inventory(plan: InventoryPlan) -> str:
     env = {"PDCTL_SIM_STARTUP_S": f"{plan.startup_s:g}", **plan.env}
     env_text = ", ".join(f"{name}: {quoted(value)}" for name, value in env.items())
     parallel = f"{{tp: {GPUS_PER_NODE}}}"
+    reads, writes = f"max-num-batched-tokens: {plan.prefill_tokens}", f"max-num-seqs: {plan.decode_seqs}"
     return f"""\
 # Simulated nodes on this machine: each is an SSH server of its own on loopback, with its own home, eight simulated
 # GPUs and stand-ins for the AMD and RDMA tools. Written by the fleet that runs them; it goes when they go.
 version: 1
 cluster: {plan.cluster}
 model: {{name: {quoted(MODEL_NAME)}, path: {quoted(plan.model_path)}}}
-slo: {{ttft: 1s, itl: 50ms, attainment: 0.95}}
+slo: {{ttft: {plan.ttft}, itl: {plan.itl}, attainment: 0.95}}
 
 ssh:
   user: {quoted(plan.user)}
@@ -107,8 +113,8 @@ router:
   python: {quoted(plan.python)}
 
 pools:                            # {plan.layout.prefill}P{plan.layout.decode}D, one instance per node
-  prefill: {{role: prefill, parallel: {parallel}, args: {{max-num-batched-tokens: 16384}}, min_instances: 1}}
-  decode: {{role: decode, parallel: {parallel}, args: {{max-num-seqs: 256}}, min_instances: 1}}
+  prefill: {{role: prefill, parallel: {parallel}, args: {{{reads}}}, min_instances: 1}}
+  decode: {{role: decode, parallel: {parallel}, args: {{{writes}}}, min_instances: 1}}
 
 nodes:                            # told apart by their SSH ports; engines bind the data addresses
 {_nodes(plan)}

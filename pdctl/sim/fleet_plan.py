@@ -132,6 +132,10 @@ def _inventory(plan: FleetPlan) -> InventoryPlan:
         python=options.python,
         router_port=plan.router_port,
         startup_s=options.startup_s,
+        prefill_tokens=options.prefill_tokens,
+        decode_seqs=options.decode_seqs,
+        ttft=options.ttft,
+        itl=options.itl,
         env=dict(pair.split("=", 1) for pair in options.env),
     )
 

@@ -18,6 +18,7 @@ from pdctl.model.keeper_events import (
     RatioDecided,
     Rebalanced,
     Rebalancing,
+    TrafficTurned,
 )
 from pdctl.text.duration import duration
 
@@ -62,5 +63,8 @@ def keeper_parts(event: KeeperEvent) -> tuple[str, str, str, tuple[str, ...]]:
             return "rebalanced", f"{event.slot} serves in {event.pool}", "", ()
         case Rebalanced():
             return "not moved", f"{event.slot} to {event.pool}: {event.cause}", "", ()
+        case TrafficTurned():
+            said = f"{event.isl}/{event.osl} at {event.rate_per_s:g} requests/s for {duration(event.seconds)}"
+            return "traffic", said, "", ()
         case _:
             return event.event, "", "", ()

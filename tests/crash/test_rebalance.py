@@ -20,12 +20,17 @@ from pdctl.control.hold_record import HoldRecord
 from pdctl.control.journal import Session
 from pdctl.control.opened import Opened
 from pdctl.control.rebalance import Mode, Rebalance
+from pdctl.model.events import Event, Moved, StepStarted
 from pdctl.model.hold import Hold, HoldKind
 from pdctl.model.keeper_events import MoveSuggested, RatioDecided, Rebalanced, Rebalancing
 from pdctl.model.role import Role
 from pdctl.model.snapshot import InstanceFigures, Snapshot
 from pdctl.perf.days.ratio import Ratio
+from pdctl.plan.steps import Action as Step
 from tests.crash import scenario, virtual_time
+from tests.crash.edits import Edited
+from tests.crash.signals import asking_at
+from tests.crash.wire import Fault, Killed, Wire
 from tests.crash.world import DEPLOYMENT, Result, UseCase, World
 from tests.tui.fleet import exact, instance, pool, snapshot
 
@@ -66,8 +71,11 @@ def seen(deployment: Any, tick: int) -> Snapshot:
 Read = Callable[[Cluster, int], Awaitable[Record]]
 
 
-def watcher(world: World, mode: Mode, policy: Scripted, ticks: int, read: Read | None = None) -> UseCase:
-    """A watcher that looks every second, for so many ticks of the policy: one in three seconds."""
+def watcher(
+    world: World, mode: Mode, policy: Scripted, ticks: int, read: Read | None = None, wire: Wire | None = None
+) -> UseCase:
+    """A watcher that looks every second, for so many ticks of the policy: one in three seconds. It ends at an
+    interrupt, as the keeper's loop does, and where its `wire` is dead."""
 
     async def look_up(cluster: Cluster, lines: int) -> Record:
         running = "move" if world.lease is not None else ""
@@ -89,6 +97,10 @@ def watcher(world: World, mode: Mode, policy: Scripted, ticks: int, read: Read |
             read=read or look_up,
         )
         for second in range(3 * ticks + 1):
+            if session.interrupt.asked.is_set():
+                break
+            if wire is not None and wire.dead:
+                raise Killed
             rebalance.take(seen(world.deployment, second))
             await rebalance.look(
                 Opened(replace(opened.cluster, deployment=world.deployment), opened.inventory, opened.written)
@@ -194,6 +206,81 @@ def test_a_move_that_is_refused_is_not_asked_for_at_every_tick() -> None:
             assert len(held) > 10 and "ended with 75" in held[0]
 
     run(story())
+
+
+def test_a_slot_that_is_pinned_between_the_decision_and_its_move_stays() -> None:
+    async def story() -> None:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            pinned = tuple(Hold(f"n{n}.main", HoldKind.PINNED, "ops", "tuned", 0.0) for n in (1, 2))
+
+            async def pins_then(cluster: Cluster, lines: int) -> Record:
+                found = Record((), world.applied, holds=HoldRecord(world.holds), running="")
+                world.holds = pinned
+                return found
+
+            result = await world.command(watcher(world, Mode.APPLY, Scripted(), 3, read=pins_then))
+            assert pools(world)["n2"] == "prefill"
+            assert [event.exit_code for event in told(result, Rebalanced)] != [0]
+            assert not [call for call in result.calls if call.mutates and "start" in call.what]
+            scenario.assert_serves(world)
+
+    run(story())
+
+
+def test_ctrl_c_before_the_point_of_no_return_takes_its_move_back() -> None:
+    async def interrupted(number: int) -> tuple[list[Event], dict[str, str | None]]:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            events: list[Event] = []
+            await world.command(asking_at(watcher(world, Mode.APPLY, Scripted(), 20), number, events))
+            if pools(world)["n2"] == "prefill":
+                scenario.assert_serves(world)
+            assert (await world.command(scenario.bring_up)).code == 0
+            scenario.assert_nothing_wrong(world)
+            return events, pools(world)
+
+    whole, _ = virtual_time.run(interrupted(-1))
+    at = {event.action: number for number, event in enumerate(whole) if isinstance(event, StepStarted)}
+    for action in (Step.FENCE, Step.DRAIN):
+        events, now = virtual_time.run(interrupted(at[action]))
+        assert now["n2"] == "prefill", action
+        assert [event.outcome for event in events if isinstance(event, Moved)] == ["put back"], action
+        assert [event.exit_code for event in events if isinstance(event, Rebalanced)] == [130], action
+    _, now = virtual_time.run(interrupted(at[Step.STOP]))
+    assert now["n2"] == "decode", "what was written is what `up` makes true"
+
+
+async def _killed(at: int) -> None:
+    async with World.alive() as world:
+        assert (await world.command(scenario.bring_up)).code == 0
+        wire = Wire(at, Fault.KILLED_AFTER)
+        broken = await world.command(watcher(world, Mode.APPLY, Scripted(), 20, wire=wire), wire)
+        assert broken.code is None
+        again = await world.command(watcher(world, Mode.APPLY, Scripted(), 20))
+        assert again.code == 0
+        assert pools(world)["n2"] == "decode", "the next watcher has gone on with it, or had no more to do"
+        assert (await world.command(scenario.bring_up)).code == 0
+        Edited(world.inventory, world.deployment).assert_serves(world)
+        scenario.assert_nothing_wrong(world)
+
+
+def test_a_watcher_that_is_killed_at_any_change_of_its_move_leaves_what_the_next_one_goes_on_with() -> None:
+    async def clean() -> list[bool]:
+        async with World.alive() as world:
+            assert (await world.command(scenario.bring_up)).code == 0
+            wire = Wire()
+            await world.command(watcher(world, Mode.APPLY, Scripted(), 20), wire)
+            return [call.mutates for call in wire.calls]
+
+    failed = []
+    for at, mutates in enumerate(virtual_time.run(clean())):
+        if mutates:
+            try:
+                virtual_time.run(_killed(at))
+            except AssertionError as error:
+                failed.append(f"call {at}: {error}")
+    assert not failed, "\n".join(failed)
 
 
 def names(entries: Iterable[Any]) -> list[str]:

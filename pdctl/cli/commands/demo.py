@@ -25,6 +25,7 @@ from pdctl.control.demo_record import DemoNodes
 @click.option("--headless", is_flag=True, help="Serve a fixed load, print a summary, take all down.")
 @click.option("--requests", type=click.IntRange(1), default=400, show_default=True, help="With --headless.")
 @click.option("--moves", type=click.IntRange(0), default=0, help="With --headless: nodes change roles so many times.")
+@click.option("--auto", is_flag=True, help="With --headless: traffic turns, and the ratio of the pools follows it.")
 @click.option("--concurrency", type=click.IntRange(1, 512), help="Clients; 16 by default, more with --moves.")
 @click.option("--layout", default="2P3D", show_default=True, help="Prefill and decode nodes, one instance each.")
 @click.option("--mode", type=click.Choice(["read", "write"]), default="write", show_default=True)
@@ -36,6 +37,7 @@ def command(
     headless: bool,
     requests: int,
     moves: int,
+    auto: bool,
     concurrency: int | None,
     layout: str,
     mode: str,
@@ -48,6 +50,10 @@ def command(
     """
     if ctx.invoked_subcommand is not None:
         return None
+    if auto:
+        from pdctl.cli.demo_auto import run_auto_demo_command
+
+        return run_auto_demo_command(ctx.obj)
     options = FleetOptions(layout=layout, mode=mode)
     if not headless and not ctx.obj.json and sys.stdin.isatty() and sys.stdout.isatty():
         from pdctl.cli.demo_terminal import run_demo_terminal
