@@ -36,6 +36,7 @@ def moved(at_s: float, slot: str, source: str, target: str, **changes: Any) -> s
     return json.dumps(said | changes)
 
 
+INVENTORIES = Path(__file__).parents[2] / "inventories"
 EVENTS = "\n".join(
     [
         json.dumps({"event": "run_started", "ts": 0}),
@@ -106,6 +107,23 @@ def test_moves_are_scored_against_the_right_split(
         (20.0, 0.8),
     ]
     assert seen["settled_s"] == 20.0
+
+
+def test_pools_of_other_names_have_the_roles_of_the_runs_inventory(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (INVENTORIES / "demo.yaml").read_text()
+    for pool, name in (("prefill", "readers"), ("decode", "writers")):
+        text = text.replace(f"pool: {pool}", f"pool: {name}").replace(f"  {pool}: {{role", f"  {name}: {{role")
+    (tmp_path / "renamed.yaml").write_text(text)
+    meta = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(meta | {"inventory": str(tmp_path / "renamed.yaml")}))
+    (tmp_path / "events").write_text(moved(120.0, "n4.main", "writers", "readers"))
+    said = scored(
+        *(capsys, str(run), "--events", str(tmp_path / "events"), "--start", "3P3D"),
+        *("--stations", "3P3D,4P2D", "--phase", "100s"),
+    )
+    assert [phase["settled_s"] for phase in said["points"][0]["following"]["phases"]] == [0.0, 20.0]
 
 
 def test_the_text_says_what_the_json_says(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import click
 
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
+from pdctl.cli.tokens_type import TOKENS
 
 if TYPE_CHECKING:
     from pdctl.bench.sizing.points import Profile
@@ -51,8 +52,8 @@ The same as CSV, with a column `phase`; or prefill in a comment and decode in co
     "pdctl: gpt-oss-120b-mi300x, llama-3.3-70b-fp8-mi300x.",
 )
 @click.option("--model", default="", help="Of a profile with several, this one; else its name.")
-@click.option("--isl", type=click.IntRange(1), help="Prompt tokens of a request, instead of the profile's.")
-@click.option("--osl", type=click.IntRange(1), help="Output tokens of a request, instead of the profile's.")
+@click.option("--isl", type=TOKENS, help="Prompt tokens of a request, instead of the profile's.")
+@click.option("--osl", type=TOKENS, help="Output tokens of a request, instead of the profile's.")
 @click.option("--slo", "slo_text", metavar="ttft=1s,tpot=50ms", help="Targets: ttft, tpot, itl.")
 @click.option(
     "--headroom",

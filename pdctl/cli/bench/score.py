@@ -19,8 +19,9 @@ from pdctl.cli.bench.score_text import as_json, lines
 from pdctl.cli.duration_type import DURATION
 from pdctl.cli.global_options import Globals
 from pdctl.cli.json_line import say_json
-from pdctl.errors import UsageError
+from pdctl.errors import PdctlError, UsageError
 from pdctl.model.deployment import Slo
+from pdctl.model.role import Role
 from pdctl.perf.days.ratio import Ratio
 from pdctl.perf.walk import Station
 
@@ -64,7 +65,7 @@ def command(
     long the split was right. --journal writes rows and moves in the columns that those tools read.
     """
     run = read_run(directory)
-    course = _course(events, start, stations, phases)
+    course = _course(run, events, start, stations, phases)
     scored = score_run(run, _slo(run, ttft_s, tpot_s), course)
     if not scored:
         raise UsageError(f"{directory}: no point has been measured yet", hint="go on with `pdctl bench run --resume`")
@@ -93,7 +94,9 @@ def _slo(run: Run, ttft_s: float | None, tpot_s: float | None) -> Slo:
     )
 
 
-def _course(events: Path | None, start: str | None, stations: str | None, phases: str | None) -> Course | None:
+def _course(
+    run: Run, events: Path | None, start: str | None, stations: str | None, phases: str | None
+) -> Course | None:
     if events is None and start is None and stations is None and phases is None:
         return None
     wrong = Mistakes()
@@ -107,9 +110,23 @@ def _course(events: Path | None, start: str | None, stations: str | None, phases
     if wanted and lasting and len(lasting) not in (1, len(wanted)):
         wrong.add(f"{len(lasting)} durations for {len(wanted)} stations", "one for all, or one for each")
     wrong.refuse("bench score")
-    moves = () if events is None else read_moves(events.read_text().splitlines(), str(events))
+    moves = () if events is None else read_moves(events.read_text().splitlines(), str(events), _roles(run))
     assert split is not None
     return Course((split.prefill, split.decode), moves, _stations(wanted or [], lasting or []))
+
+
+def _roles(run: Run) -> dict[str, Role]:
+    """The role of each pool, by the run's inventory as it is now; none where it is gone, or was a URL: pools are then
+    known by their names."""
+    path = Path(run.meta.inventory)
+    if not path.is_file():
+        return {}
+    from pdctl.inventory.load import load
+
+    try:
+        return {name: pool.role for name, pool in load(path).spec.pools.items()}
+    except PdctlError:
+        return {}
 
 
 def _stations(wanted: list[Ratio], lasting: list[float]) -> tuple[Station, ...]:

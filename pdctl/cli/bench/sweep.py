@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pdctl.cli.global_options import Globals
+from pdctl.cli.tokens_type import TOKENS
 from pdctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _CONCURRENCIES = {"prefill": "1,4,8,16", "decode": "4,8,16,32,64", "aggregated":
 @click.option(
     "--concurrency", metavar="N,N", help="Requests in flight.  [default: 1,4,8,16 for prefill, else 4,8,16,32,64]"
 )
-@click.option("--isl", type=click.IntRange(1), default=4096, show_default=True, help="Prompt tokens of a request.")
-@click.option("--osl", type=click.IntRange(1), default=256, show_default=True, help="Output tokens; of prefill 1.")
+@click.option("--isl", type=TOKENS, default=4096, show_default=True, help="Prompt tokens of a request.")
+@click.option("--osl", type=TOKENS, default=256, show_default=True, help="Output tokens; of prefill 1.")
 @click.option("--requests", type=click.IntRange(1), help="Of a point.  [default: 4 x concurrency, at least 32]")
 @click.option("--vocab", type=click.IntRange(1), default=1000, show_default=True, help="Token ids are below this.")
 @click.option("--seeds", default="0", show_default=True, metavar="N,N", help="Each point once for each.")
