@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Final, TypeAlias
@@ -29,7 +30,11 @@ from pdctl.tui.widgets.prompt import Prompt
 
 EVERY_S: Final = 30.0
 """Between two rankings of a workload that goes on, while somebody looks."""
+PLAYED_S: Final = 5.0
+"""Where a recording is played fast."""
 BOOK_EVERY_S: Final = 5.0
+HELD_S: Final = 3.0
+"""How long it is waited for what is held, before a plan."""
 WIDE: Final = 140
 Question: TypeAlias = tuple[WhatIf | None, Objective, Slo, tuple[tuple[str, str | None], ...]]
 
@@ -104,6 +109,8 @@ class AdvisorScreen(ViewScreen):
             self.thin = error
         question = self._question(self.wanted) if self.wanted is not None else None
         if self.wanted is not None and question is not None and self._due(snapshot, question):
+            if question != self._asked:
+                self.ranking = replace(self.ranking, refusal=None)
             self._asked, self._asked_s, self._asked_taken_s = question, self.pdctl.wall(), snapshot.taken_s
             self.rank(self.wanted, question)
         if self.pdctl.wall() - self._read_s >= BOOK_EVERY_S:
@@ -115,12 +122,15 @@ class AdvisorScreen(ViewScreen):
         return self.typed, query.objective, query.slo, tuple((slot.id, slot.pool) for slot in query.deployment.slots)
 
     def _due(self, snapshot: Snapshot, question: Question) -> bool:
-        """Never beside another one; at once for another question or another time; else every so often."""
+        """Never beside another one; at once for another question or a time that was gone to; else every so often."""
         if self.ranking.began_s is not None:
             return False
-        if question != self._asked or abs(snapshot.taken_s - self._asked_taken_s) > 2 * EVERY_S:
+        if question != self._asked:
             return True
-        return snapshot.taken_s != self._asked_taken_s and self.pdctl.wall() - self._asked_s >= EVERY_S
+        transport, since_s = self.pdctl.feed.transport, self.pdctl.wall() - self._asked_s
+        if abs(snapshot.taken_s - self._asked_taken_s) > 2 * EVERY_S:
+            return since_s >= PLAYED_S or (transport is not None and not transport.playing)
+        return snapshot.taken_s != self._asked_taken_s and since_s >= EVERY_S
 
     @work(exclusive=True, group="advice", exit_on_error=False, description="a ranking of splits")
     async def rank(self, query: Query, question: Question) -> None:
@@ -250,8 +260,11 @@ class AdvisorScreen(ViewScreen):
 
     @work(exclusive=True, group="step", exit_on_error=False, description="which slot would move")
     async def plan_move(self, step: Step, snapshot: Snapshot) -> None:
-        """What is held is asked for first; where that cannot be known, the plan itself will say."""
-        held: Collection[str] = (await self.pdctl.operations.activity(0)).holds.standing
+        """What is held is asked for first; where nobody says it in time, the plan itself will."""
+        held: Collection[str] = ()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HELD_S):
+                held = (await self.pdctl.operations.activity(0)).holds.standing
         held = {*held, *(f"{each.node}.{each.slot}" for each in snapshot.instances.values() if each.held)}
         fleet = as_seen(self.pdctl.operations.deployment, snapshot)
         slot = donor_slot(fleet, step.donor, snapshot, held, step.kind)
