@@ -209,3 +209,17 @@ os.execv({str(inside)!r}, ["vllm", *argv[image + 1 :]])
     python = replace(engine, supervisor=SupervisorKind.SYSTEMD, python="/opt/vllm/bin/python")
     assert vllm_on_node(replace(base, engine=python)) == ("/opt/vllm/bin/vllm",)
     assert vllm_on_node(replace(base, engine=replace(engine, kind=EngineKind.SIMULATED))) == ()
+
+
+async def test_a_tool_and_its_tokenizer_are_found_by_relative_paths(
+    tmp_path: Path, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs in a directory of its own."""
+    vllm_stand_in(tmp_path, seen)
+    (tmp_path / "models/m").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    means = Means(LocalShell(), ("bin/vllm",), "models/m").from_here()
+    measured = await VllmServe(means).run(point(), target(), on_row=lambda row: None, stop=never)
+    assert len(measured.rows) == 2
+    assert str(tmp_path / "models/m") in read(seen)["argv"]
+    assert Means(LocalShell(), ("vllm",), "org/m").from_here().tokenizer == "org/m"

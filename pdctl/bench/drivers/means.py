@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pdctl.ssh.local import LocalShell
 from pdctl.ssh.ports import Shell
@@ -21,3 +22,13 @@ class Means:
     program: tuple[str, ...] = ()
     tokenizer: str = ""
     on_progress: Callable[[int, int], None] | None = None
+
+    def from_here(self) -> Means:
+        """The same, with paths that are relative to this process's directory made absolute: tools run in another."""
+        program = tuple(
+            os.path.abspath(word) if "/" in word and os.path.exists(word) else word for word in self.program
+        )
+        is_directory = bool(self.tokenizer) and os.path.isdir(self.tokenizer)
+        return replace(
+            self, program=program, tokenizer=os.path.abspath(self.tokenizer) if is_directory else self.tokenizer
+        )

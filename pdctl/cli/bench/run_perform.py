@@ -217,7 +217,8 @@ def _driver(prepared: Prepared, target: Target, tool: ToolProgress, stack: Async
     program = tuple(shlex.split(typed.driver_program or ""))
     tokenizer = typed.tokenizer or ("" if deployment is None else deployment.model.path)
     if typed.driver_on is None:
-        return driver_named(wanted.driver, Means(program=program, tokenizer=tokenizer, on_progress=tool.note)), target
+        means = Means(program=program, tokenizer=tokenizer, on_progress=tool.note).from_here()
+        return driver_named(wanted.driver, means), target
     if deployment is None or typed.driver_on not in deployment.nodes:
         raise UsageError(f"--driver-on {typed.driver_on}: no such node", hint="a node of the inventory")
     from pdctl.bench.drivers.on_node import on_node
