@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pdctl.ssh.local import LocalShell
 from pdctl.ssh.ports import Shell
@@ -25,10 +25,11 @@ class Means:
 
     def from_here(self) -> Means:
         """The same, with paths that are relative to this process's directory made absolute: tools run in another."""
-        program = tuple(
-            os.path.abspath(word) if "/" in word and os.path.exists(word) else word for word in self.program
-        )
-        is_directory = bool(self.tokenizer) and os.path.isdir(self.tokenizer)
-        return replace(
-            self, program=program, tokenizer=os.path.abspath(self.tokenizer) if is_directory else self.tokenizer
-        )
+        program = tuple(_absolute(word) if "/" in word else word for word in self.program)
+        return replace(self, program=program, tokenizer=_absolute(self.tokenizer) if self.tokenizer else "")
+
+
+def _absolute(name: str) -> str:
+    """Links are not followed: a virtual environment's Python is one. What is no path here stays as it is."""
+    path = Path(name)
+    return str(path.absolute()) if path.exists() else name
