@@ -8,21 +8,16 @@ from pdctl.bench.point import Target
 from pdctl.bench.reach import prove
 from pdctl.bench.row import Row
 from pdctl.bench.runs.events import BenchTold
-from pdctl.bench.runs.runner import Listener, Silence
+from pdctl.bench.runs.runner import Listener, Quiet, Silence
 from pdctl.bench.runs.stretch import Stop
 from pdctl.control.clock import Clock
 from pdctl.errors import PdctlError
+from pdctl.model.outcome import Outcome
 
 WAIT_S = 30.0
 """A router that restarts is back by then."""
 _EACH_S, _PAUSE_S = 5.0, 1.0
 _LAST = 3
-
-
-def ends_badly(rows: Sequence[Row]) -> bool:
-    """Whether none of the requests that were sent last came whole: the server may be gone, and is worth asking."""
-    last = sorted(rows, key=lambda row: row.sent_s)[-_LAST:]
-    return bool(last) and not any(row.ok for row in last)
 
 
 async def silence(
@@ -52,7 +47,14 @@ def silence_of(targets: Mapping[str, Target], clock: Clock, stop: Stop, emit: Li
     def tell(text: str) -> None:
         emit(BenchTold(text))
 
-    async def ask(deployment: str, rows: Sequence[Row]) -> str:
-        return await silence(targets[deployment], clock, stop.asked.is_set, tell) if ends_badly(rows) else ""
+    async def ask(deployment: str, rows: Sequence[Row], more: bool) -> Quiet | None:
+        last = sorted(rows, key=lambda row: row.sent_s)[-_LAST:]
+        if not last or any(row.ok for row in last):
+            return None
+        heard = any(row.status is not None and row.outcome is not Outcome.CUT for row in last)
+        if heard and not more:
+            return None
+        cause = await silence(targets[deployment], clock, stop.asked.is_set, tell)
+        return Quiet(cause, heard) if cause else None
 
     return ask

@@ -19,8 +19,7 @@ from pdctl.bench.runs.events import BenchTold, PointCut, PointDone, PointFailed
 from pdctl.bench.runs.point_files import PointFiles
 from pdctl.bench.runs.read import read_run
 from pdctl.bench.runs.row_file import RowFile
-from pdctl.bench.runs.runner import Manner, Tally
-from pdctl.bench.silence import ends_badly
+from pdctl.bench.runs.runner import Manner, Quiet, Tally
 from pdctl.control.execute import Interrupt
 from pdctl.errors import BenchError, UsageError
 from pdctl.model.events import Event
@@ -243,8 +242,8 @@ async def test_a_server_that_went_away_ends_the_run_and_its_point_is_measured_an
         row = answered(index, asked)
         return row if index < 5 else replace(row, outcome=Outcome.REFUSED, status=None, refusal="no connection")
 
-    async def silence(deployment: str, rows: Sequence[Row]) -> str:
-        return "no connection" if ends_badly(rows) else ""
+    async def silence(deployment: str, rows: Sequence[Row], more: bool) -> Quiet | None:
+        return None if rows[-1].ok else Quiet("no connection", heard=False)
 
     events: list[Event] = []
     tally = await play(path, points, ScriptedDriver(dies), events=events, silence=silence)
@@ -264,8 +263,31 @@ async def test_a_server_that_is_back_is_measured_on(tmp_path: Path) -> None:
         row = answered(index, asked)
         return row if index < 5 else replace(row, outcome=Outcome.REFUSED, status=None, refusal="no connection")
 
-    async def silence(deployment: str, rows: Sequence[Row]) -> str:
-        return ""
+    async def silence(deployment: str, rows: Sequence[Row], more: bool) -> Quiet | None:
+        return None
 
     tally = await play(tmp_path / "run", [point(10), point(5, load="c4")], ScriptedDriver(refused), silence=silence)
     assert (tally.measured, tally.left, tally.exit_code) == (2, 0, 0)
+
+
+async def test_a_server_that_answers_nothing_whole_keeps_its_figures_and_ends_the_run(tmp_path: Path) -> None:
+    def aborted(index: int, asked: Asked) -> Row:
+        return replace(answered(index, asked), outcome=Outcome.ABORTED)
+
+    async def silence(deployment: str, rows: Sequence[Row], more: bool) -> Quiet | None:
+        return Quiet("HTTP 503", heard=True)
+
+    path = tmp_path / "run"
+    tally = await play(path, [point(), point(load="c4")], ScriptedDriver(aborted), silence=silence)
+    assert (tally.failed, tally.unanswered, tally.left, tally.exit_code) == (1, 1, 1, 1)
+    first, second = read_run(path).points
+    assert first.figures is not None and first.figures.counts.aborted == 10
+    assert second.figures is None
+
+
+async def test_points_that_are_left_behind_a_lost_server_are_never_an_exit_of_0(tmp_path: Path) -> None:
+    async def silence(deployment: str, rows: Sequence[Row], more: bool) -> Quiet | None:
+        return Quiet("HTTP 503", heard=True)
+
+    tally = await play(tmp_path / "run", [point(), point(load="c4")], ScriptedDriver(), silence=silence)
+    assert (tally.measured, tally.failed, tally.left, tally.exit_code) == (1, 0, 1, 3)

@@ -26,8 +26,19 @@ from pdctl.errors import PdctlError
 from pdctl.model.events import Event
 
 Listener = Callable[[Event], None]
-Silence = Callable[[str, Sequence[Row]], Awaitable[str]]
-"""Told a deployment and a point's rows: why nothing answers there any more, "" where it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """`cause`: why not even a small request is answered whole. `heard`: it answers something all the same, so what was
+    measured is how it fails."""
+
+    cause: str
+    heard: bool
+
+
+Silence = Callable[[str, Sequence[Row], bool], Awaitable[Quiet | None]]
+"""Told a deployment, a point's rows, and whether there are later points; None where it serves."""
 _SILENT = "nothing answered any more"
 _LATE_S = 0.005
 _CAUSES_NAMED = 5
@@ -68,7 +79,7 @@ class Tally:
         """0 all measured, 1 none, 3 some, 130 stopped by the operator."""
         if self.left and not self.lost:
             return 130
-        if not self.failed:
+        if not self.failed and not self.left:
             return 0
         return 3 if self.measured else 1
 
@@ -78,8 +89,8 @@ class Player:
     """Plays points of `run` against `targets` (by deployment). What ends without figures is told, not raised.
 
     Numbers in events count all points of the run, so that several calls of `play`, one for each deployment, read as
-    one run. `silence` (None: nobody asks) ends a call of `play` after the first point at whose end nothing answers any
-    more; that point has no figures, and is measured anew when the run goes on.
+    one run. `silence` (None: nobody asks) ends a call of `play` after the first point at whose end nothing serves any
+    more; where nothing answers at all that point has no figures, and is measured anew when the run goes on.
     """
 
     run: RunDirectory
@@ -137,7 +148,7 @@ class Player:
         asked, left = len(point.workload.asked), len(rest.workload.asked)
         self.emit(PointStarted(point.id, *self._place(point), asked, left, len(stretches) - 1, rest.duration_s))
         ran = await self._stretch(point, rest, files, stored, len(stretches) - 1, offset_s, later)
-        return ran is None or await self._ended(point, files, ran, offset_s, len(stretches))
+        return ran is None or await self._ended(point, files, ran, offset_s, len(stretches), bool(later))
 
     def _begin(self, point: Point, files: PointFiles) -> list[StoredRow]:
         """What was measured before, mended; nothing where it shall be measured anew."""
@@ -187,16 +198,19 @@ class Player:
                 self._failed(point, error.message, error.hint)
                 return None
 
-    async def _ended(self, point: Point, files: PointFiles, ran: Ran, offset_s: float, stretches: int) -> bool:
-        """Whether something still answers there."""
+    async def _ended(
+        self, point: Point, files: PointFiles, ran: Ran, offset_s: float, stretches: int, more: bool
+    ) -> bool:
+        """Whether there is still something that serves."""
         measured = ran.measured
         cut = measured is None or measured.stopped
         stall = measured.stall if measured is not None else ""
-        silent = "" if (cut and not stall) or self.silence is None else await self._silent(point, files)
+        quiet = None if cut and not stall else await self._quiet(point, files, more)
+        silent = quiet is not None and not quiet.heard
         files.end_stretch(ran.took_s, _SILENT if silent else "interrupted" if cut else stall)
-        if silent:
+        if quiet is not None and silent:
             hint = "bring it back; --resume then measures this point anew, and those that are left"
-            self._failed(point, f"{stall or 'its last requests failed'}, and {_SILENT}: {silent}", hint)
+            self._failed(point, f"{stall or 'its last requests failed'}, and {_SILENT}: {quiet.cause}", hint)
         elif stall:
             hint = "--resume sends what was not sent, --resume --anew measures the point from its start"
             self._failed(point, stall, hint)
@@ -206,11 +220,14 @@ class Player:
             self.emit(PointCut(point.id, *self._place(point), ended, len(point.workload.asked)))
         else:
             self._finish(point, files, took_s=offset_s + ran.took_s, stretches=stretches, ran=ran)
-        return not silent
+        if quiet is not None and quiet.heard:
+            self.emit(BenchTold(f"{quiet.cause}: later points would fail alike, and are not sent"))
+        return quiet is None
 
-    async def _silent(self, point: Point, files: PointFiles) -> str:
-        assert self.silence is not None
-        return await self.silence(point.deployment, [stored.row for stored in files.rows()])
+    async def _quiet(self, point: Point, files: PointFiles, more: bool) -> Quiet | None:
+        if self.silence is None:
+            return None
+        return await self.silence(point.deployment, [stored.row for stored in files.rows()], more)
 
     def _finish(self, point: Point, files: PointFiles, *, took_s: float, stretches: int, ran: Ran | None) -> None:
         """Figures, from the rows as they lie in the file."""
