@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,13 +51,15 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`lines`: why, by the words of a split. `now`: the prediction of the present split, None where it is not among
-    the choices. `cost`: of going to the best one, None where that is the present one or it is too close to call."""
+    the choices. `goal`: where to go: of the best one and those that cannot be told from it, the fewest moves away.
+    `cost`: of going there, None where that is the present one."""
 
     question: Question
     ranking: Ranking
     verdict: str
     lines: tuple[tuple[str, str], ...]
     now: Predicted | None
+    goal: Predicted
     cost: Payback | None
     priors: tuple[Prior, ...]
     notes: tuple[str, ...]
@@ -80,19 +83,20 @@ def advise(modelled: Modelled, question: Question) -> Answer:
     ranking = rank(fleet, question.workloads, question.slo, modelled.error, objective=question.objective)
     now = _now(modelled, ranking)
     lines = tuple((each.split.words, why(each, fleet, _served(each, offer), question.slo)) for each in ranking.order)
-    cost = None
-    if now is not None and now is not ranking.best and now.split.words not in ranking.close:
+    goal, cost = goal_of(ranking, now), None
+    if now is not None and now is not goal:
 
         def foresee(split: Split) -> Predicted:
             return predict(split, question.workloads, question.slo, modelled.error)
 
-        cost = payback(fleet, now, ranking.best, foresee, restart_s=question.restart_s)
+        cost = payback(fleet, now, goal, foresee, restart_s=question.restart_s)
     return Answer(
         question,
         ranking,
         verdict(ranking),
         lines,
         now,
+        goal,
         cost,
         that_apply(_situation(ranking, fleet, offer, question)),
         (*modelled.notes, *question.notes),
@@ -110,6 +114,23 @@ def _served(predicted: Predicted, offer: Offer) -> Offer:
 def _now(modelled: Modelled, ranking: Ranking) -> Predicted | None:
     present = mixed(modelled.fleet) if modelled.now is None else split_of(modelled.fleet, modelled.now)
     return next((each for each in ranking.order if each.split.words == present.words), None)
+
+
+def goal_of(ranking: Ranking, now: Predicted | None) -> Predicted:
+    """Nobody should move twice for what one move gives as well."""
+    if now is None:
+        return ranking.best
+    present = now.split
+    level = [each for each in ranking.order if each is ranking.best or each.split.words in ranking.close]
+
+    def moves(each: Predicted) -> float:
+        if each is now:
+            return 0.0
+        if present.prefill is None or each.split.prefill is None:
+            return math.inf
+        return sum(abs(count - present.prefill[kind]) for kind, count in each.split.prefill.items())
+
+    return min(level, key=moves)
 
 
 def _situation(ranking: Ranking, fleet: Fleet, offer: Offer, question: Question) -> Situation:

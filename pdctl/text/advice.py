@@ -41,7 +41,7 @@ def advice_lines(answer: Answer) -> list[str]:
 
 
 def going_lines(answer: Answer) -> tuple[str, ...]:
-    """Whether to stay or what it costs to go to the best split; nothing where the present one is not among them."""
+    """Whether to stay or what it costs to go where it is better; nothing where the present split is not ranked."""
     best, now = answer.ranking.best, answer.now
     if now is None:
         return ()
@@ -49,7 +49,7 @@ def going_lines(answer: Answer) -> tuple[str, ...]:
         return (f"you have {best.split.words}: stay",)
     if now.split.words in answer.ranking.close:
         return (f"you have {now.split.words}, which cannot be told from the best: stay",)
-    return tuple(_cost(now, answer.cost, best)) if answer.cost is not None else ()
+    return tuple(_cost(now, answer.cost, answer.goal)) if answer.cost is not None else ()
 
 
 def predicted_with(answer: Answer) -> str:

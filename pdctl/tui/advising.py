@@ -145,14 +145,14 @@ def advice(query: Query, profiles: Sequence[Profile]) -> Advice:
 
 
 def _step(answer: Answer) -> tuple[Step | None, str]:
-    best, now = answer.ranking.best, answer.now
+    best, now, goal = answer.ranking.best, answer.now, answer.goal
     if now is None:
         return None, "the present split is none of those that were ranked"
     if now is best:
         return None, f"{now.split.words} is what you have: there is nothing to move"
     if now.split.words in answer.ranking.close:
         return None, f"{now.split.words} cannot be told from the best: there is nothing to gain that is sure"
-    step = first_step(now.split, best.split)
+    step = first_step(now.split, goal.split)
     if step is None:
         return None, answer.cost.refused if answer.cost is not None else "no move of single slots leads there"
     return step, ""

@@ -66,7 +66,13 @@ def advisor_lines(view: AdvisorView, columns: int) -> list[Inked]:
     if refusal is not None or not view.answered:
         lines += _wrapped(f"what was ranked before, {advice.source}:", columns, Ink.DIM)
     lines += _answer(advice, view.move if refusal is None else "", columns)
-    lines += [*gap, *_table(advice, view.measured, columns), *gap, *_reasons(advice, columns), EMPTY]
+    lines += [
+        *gap,
+        *_table(advice, view.measured, columns, live="observed" if view.typed else "live"),
+        *gap,
+        *_reasons(advice, columns),
+        EMPTY,
+    ]
     return [*lines, *_rests_on(advice, columns)]
 
 
@@ -137,7 +143,7 @@ def _answer(advice: Advice, move: str, columns: int) -> Iterator[Inked]:
         yield from _indented(move, columns, Ink.TITLE)
 
 
-def _table(advice: Advice, measured: tuple[str, ...], columns: int) -> Iterator[Inked]:
+def _table(advice: Advice, measured: tuple[str, ...], columns: int, *, live: str) -> Iterator[Inked]:
     rows = [HEADS, *(row.cells for row in advice.rows), *([measured] if measured else [])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
     kept = _kept(widths, columns)
@@ -152,7 +158,7 @@ def _table(advice: Advice, measured: tuple[str, ...], columns: int) -> Iterator[
     for row in advice.rows:
         yield line(row.cells, _mark(row), Ink.BOLD if row.best else Ink.BASE, NOW if row.now else "")
     if measured:
-        yield line(measured, " ", Ink.DIM, "  live")
+        yield line(measured, " ", Ink.DIM, f"  {live}")
 
 
 def _mark(row: SplitRow) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pdctl.advisor.advise import goal_of
 from pdctl.advisor.first_step import Step, as_seen, donor_slot, first_step
+from pdctl.advisor.rank import Objective, ranked
 from pdctl.advisor.split import Fleet, Kind, equal_roles, mixed, split_of
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, TransferModel
 from pdctl.perf.step_time import PROFILES
 from tests.tui.fleet import snapshot
 from tests.unit.deployments import r1_2p3d
+from tests.unit.test_advisor_rank import ERROR, predicted
 
 ROLES = equal_roles(InstanceModel(Role.MIXED, PROFILES["r1-mi300x-ep8"], ranks=8))
 BOTH = Fleet((Kind("mi300x", 3, ROLES), Kind("mi355x", 2, ROLES)), TransferModel())
@@ -43,3 +46,12 @@ def test_slots_are_in_the_pools_where_they_were_seen() -> None:
     deployment = replace(deployment, slots=slots)
     seen = as_seen(deployment, snapshot(3, 1))
     assert [slot.pool for slot in seen.slots] == ["prefill", "prefill", "prefill", "decode", "decode"]
+
+
+def test_of_splits_that_cannot_be_told_apart_the_nearest_is_the_goal() -> None:
+    far, near, here = predicted("4P1D", 1.0, 1.0), predicted("3P2D", 1.01, 1.0), predicted("2P3D", 2.0, 0.5)
+    ranking = ranked((far, near, here), ERROR, Objective.GOODPUT)
+    assert (ranking.best, ranking.close) == (far, ("3P2D",))
+    assert goal_of(ranking, here) is near
+    assert goal_of(ranking, near) is near
+    assert goal_of(ranking, None) is far

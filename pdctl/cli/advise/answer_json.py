@@ -31,6 +31,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "best": answer.ranking.best.split.words,
         "too_close": list(answer.ranking.close),
         "now": answer.now.split.words if answer.now else None,
+        "goal": answer.goal.split.words,
         "splits": [_split(each, reasons[each.split.words]) for each in answer.ranking.order],
         "cost": asdict(answer.cost) if answer.cost else None,
         "priors": [
