@@ -39,13 +39,14 @@ class Settings:
     memory_s: float = 4 * 3600.0
     confirmations: int = 2
     patience: float = 0.25
-    patiences: tuple[float, ...] = (0.1, 0.25, 0.75)
+    patiences: tuple[float, ...] = (0.1, 0.25)
     better: float = 0.01
     clear_s: float = 300.0
     watch_leads: float = 4.0
     ripe: float = 0.85
     proven_s: float = 1200.0
     calm_load: float = 0.9
+    known_regimes: int = 3
     recent_s: float = 300.0
     cheap_s: float = 60.0
     relief: float = 0.08
@@ -261,7 +262,7 @@ class Rebalancer:
             )
         lasts_s = self._lasts_s(self._allowed(now), offer)
         gain = self._gain(now, target, self.demand.offer or offer, lasts_s, self._queued(seen))
-        back = self._back(gap, offer, lead_s)
+        back = self._back(now, target, gap, offer, lead_s)
         numbers |= {"lasts_s": lasts_s, "gain": gain, "return_cost": back}
         if gain - back <= self.settings.better * offer.rate_per_s * lasts_s:
             if verdict is not None and verdict.held[verdict.best_held] - verdict.held[now] > 2 * SIGNIFICANT:
@@ -331,10 +332,23 @@ class Rebalancer:
         stays, _ = self.forecast.earned([Stage(lasts_s, now)], offer, backlog)
         return goes - stays
 
-    def _back(self, gap: float, offer: Offer, lead_s: float) -> float:
-        """Good requests that are lost when this traffic ends: what comes next may suit the present split as much better
-        as the present traffic suits the other one, until that is noticed and the fleet has come back."""
-        return gap * offer.rate_per_s * (lead_s + NOTICED_S)
+    def _back(self, now: Ratio, target: Ratio, gap: float, offer: Offer, lead_s: float) -> float:
+        """Good requests that are lost when this traffic ends and finds `target`, until that is noticed and the fleet
+        has come back. What comes next may suit the present split as much better as the present traffic suits the other
+        one; when more is past, only as much as that did, and a third at least."""
+        alike = gap * offer.rate_per_s
+        past = self._past(offer)
+        if len(regimes(past, self._allowed(now), self.forecast)) > self.settings.known_regimes:
+            spans = [one.end_s - one.begin_s for one in past]
+            worse = sum(
+                span_s * one.offer.rate_per_s * max(0.0, self._met(now, one.offer) - self._met(target, one.offer))
+                for span_s, one in zip(spans, past, strict=True)
+            )
+            alike = min(alike, max(alike / 3, worse / sum(spans)))
+        return alike * (lead_s + NOTICED_S)
+
+    def _met(self, ratio: Ratio, offer: Offer) -> float:
+        return self.forecast.standing(ratio, offer).met
 
     def _bottleneck(self, now: Ratio, offer: Offer) -> str:
         standing = self.forecast.standing(now, offer)
