@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes: where it is set, each would compile all of pdctl, and each run all tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-loadgen bench-tui bench-bringup bench-fanout bench-fit-real-vllm moves-soak bench-moves
+.PHONY: help setup demo test check-mutations test-slow test-all real-test lab lab-test lint format lock clean bench-check bench-loadgen bench-tui bench-bringup bench-fanout bench-fit-real-vllm bench-fleet-vs-model demo-auto moves-soak bench-moves
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -85,6 +85,12 @@ moves-soak: setup  ## 100 moves under load, READ and WRITE, none of 5,000 reques
 
 bench-moves: setup  ## how long a move takes, and how much of that is pdctl
 	$(BIN)/python benchmarks/moves.py --moves 6
+
+demo-auto: setup  ## traffic turns from 8K/1K to 1K/8K, and the pools of a simulated fleet follow it by themselves
+	$(BIN)/pdctl demo --headless --auto
+
+bench-fleet-vs-model: setup  ## the simulated fleet beside the model that paces it
+	$(BIN)/python benchmarks/fleet_vs_model.py
 
 bench-fit-real-vllm: setup  ## the performance model on real vLLM, on CPU: half of the loads are fitted to, the rest predicted
 	$(BIN)/python -m benchmarks.fit_real_vllm --runs bench/fit-real-vllm --report docs/fit-real-vllm.txt
