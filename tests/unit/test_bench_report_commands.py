@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pdctl.bench.runs.events import PointDone
+from pdctl.bench.runs.read import read_run
+from pdctl.cli.bench.run_lines import table
 from pdctl.cli.main import main
 from tests.bench_report import good, mixed_rows, run_directory
 
@@ -112,3 +115,13 @@ def test_a_comparison_that_goes_on_takes_no_other_load(pdctl: Callable[..., Done
     refused = pdctl("bench", "compare", "--resume", str(measured), "--rate", "3")
     assert refused.code == 64
     assert "leave names and loads out" in refused.err
+
+
+def test_the_closing_table_fits_the_terminal(measured: Path) -> None:
+    points = [each for each in read_run(measured).points if each.done is not None]
+    done = [PointDone(each.note.id, 1, 1, each.done.figures) for each in points if each.done is not None]
+    assert "TPOT" in table(done)[0]
+    for width in (80, 100):
+        lines = table(done, width)
+        assert max(map(len, lines)) <= width
+        assert all(head in lines[0] for head in ("failed", "TTFT", "SLO"))

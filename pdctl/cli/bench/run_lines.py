@@ -36,6 +36,8 @@ _HEAD = (
     "E2EL p50/p99",
     "SLO",
 )
+_SPARED = ("TPOT p50", "E2EL p50/p99", "req/s", "ITL p50/p99")
+"""Columns that a narrow terminal does without, in that order; `pdctl bench report` has them."""
 
 
 def lines(event: Event) -> tuple[str, ...]:
@@ -83,10 +85,11 @@ def progress(event: Progress) -> str:
     return f"{_at(event)} {event.ended}{of}{failed}, {duration(event.elapsed_s)}{point}{run}"
 
 
-def closing(done: Sequence[PointDone], end: BenchEnded) -> tuple[str, ...]:
-    """The table of all measured points, what makes them doubtful, why requests failed, and how to go on."""
+def closing(done: Sequence[PointDone], end: BenchEnded, width: int | None = None) -> tuple[str, ...]:
+    """The table of all measured points, what makes them doubtful, why requests failed, and how to go on. `width`: of
+    the terminal; None: any."""
     found = [""] if done else []
-    found += table(done)
+    found += table(done, width)
     for event in done:
         found += [f"{event.point}: {warning}" for warning in event.figures.warnings]
         found += [one_line(f"{event.point}: {count} x {cause}") for cause, count in event.failures]
@@ -99,15 +102,27 @@ def closing(done: Sequence[PointDone], end: BenchEnded) -> tuple[str, ...]:
     return tuple(found)
 
 
-def table(done: Sequence[PointDone]) -> list[str]:
-    """One line a point; columns as wide as they need to be."""
+def table(done: Sequence[PointDone], width: int | None = None) -> list[str]:
+    """One line a point; columns as wide as they need to be, and the first of _SPARED left out until they fit."""
     if not done:
         return []
     rows = [_HEAD, *(_row(event) for event in done)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    spared = 0
+    while True:
+        kept = [column for column, head in enumerate(_HEAD) if head not in _SPARED[:spared]]
+        lines = _aligned([[row[column] for column in kept] for row in rows])
+        if width is None or max(map(len, lines)) <= width or spared == len(_SPARED):
+            return lines
+        spared += 1
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in each).rstrip()
-        for each in (tuple(enumerate(zip(row, widths, strict=True))) for row in rows)
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(wide) for cell, wide in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
     ]
 
 
@@ -115,7 +130,8 @@ def _row(event: PointDone) -> tuple[str, ...]:
     figures = event.figures
     counts, goodput = figures.counts, figures.goodput
     kinds = ("aborted", "error", "cut", "refused")
-    failed = "+".join(f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)) or "0"
+    here = [f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)]
+    failed = "+".join(here or ["0"]) if len(here) < 3 else f"{counts.failed} in {len(here)} ways"
     return (
         event.point,
         str(counts.ok),

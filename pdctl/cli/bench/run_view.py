@@ -57,7 +57,10 @@ class BenchText:
             return
         if isinstance(event, PointDone):
             self._done.append(event)
-        found = closing(self._done, event) if isinstance(event, BenchEnded) else lines(event)
+        if isinstance(event, BenchEnded):
+            found = closing(self._done, event, _columns(self._stream) if self._in_place else None)
+        else:
+            found = lines(event)
         self._over("".join(f"{line}\n" for line in found))
 
     def _progress(self, event: Progress) -> None:
