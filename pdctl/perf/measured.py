@@ -70,7 +70,7 @@ def say_run(
 
 
 def _mean(name: str, found: Sequence[RunFigures]) -> float:
-    return sum(getattr(one, name) for one in found) / len(found)
+    return sum(float(getattr(one, name)) for one in found) / len(found)
 
 
 def _figures(layout: Layout, workload: Workload, seed: int) -> RunFigures:

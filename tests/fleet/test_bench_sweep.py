@@ -52,8 +52,8 @@ async def test_decode_alone_reads_no_prompts(spare: Site, tmp_path: Path) -> Non
 
 
 async def test_a_sweep_that_was_killed_goes_on_and_leaves_nothing_up(spare: Site, tmp_path: Path) -> None:
-    argv = ("bench", "sweep", "decode", "--tp", "2", "--isl", "256", "--osl", "64", "--concurrency", "2")
-    argv = (*argv, "--requests", "16", "--out", str(tmp_path / "sweep"), "--json")
+    shape = ("--tp", "2", "--isl", "256", "--osl", "64", "--concurrency", "2", "--requests", "16")
+    argv = ("bench", "sweep", "decode", *shape, "--out", str(tmp_path / "sweep"), "--json")
     async with spare.operator.starts(*argv) as running:
         await running.until(lambda line: line["event"] == "progress" and line["ended"] >= 2, "some requests")
         running.send(signal.SIGKILL)

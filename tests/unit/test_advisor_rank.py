@@ -20,8 +20,8 @@ ERROR = ModelError(e2el=0.03, tokens_per_s=0.03, itl_p99=0.06, ratio=0.03, attai
 NODE = InstanceModel(Role.MIXED, PROFILES["r1-mi300x-ep8"], ranks=8)
 
 
-def fleet(count: int = 5, **limits: int) -> Fleet:
-    return Fleet((Kind("mi300x", count, equal_roles(NODE)),), TransferModel(), **limits)
+def fleet(count: int = 5, *, decode_floor: int = 1) -> Fleet:
+    return Fleet((Kind("mi300x", count, equal_roles(NODE)),), TransferModel(), decode_floor=decode_floor)
 
 
 def test_every_split_above_the_floors_and_the_colocated_one() -> None:

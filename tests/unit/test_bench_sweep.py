@@ -111,8 +111,9 @@ async def test_both_phases_become_a_profile_that_match_reads_with_sources(scene:
     assert [point.concurrency for point in profile.decode] == [1, 4]
     assert profile.decode[0].tps == pytest.approx(8 * 10 / (0.1 + 9 * 0.01), rel=0.05)
     assert match(profile)[0].candidate == "1p-tp1-1d-tp2"
-    for point in (*profile.prefill, *profile.decode):
-        assert (scene.directory / point.source / "rows.jsonl").exists()
+    sources = [*(point.source for point in profile.prefill), *(point.source for point in profile.decode)]
+    for source in sources:
+        assert (scene.directory / source / "rows.jsonl").exists()
     assert not scene.stage.running
 
 

@@ -45,7 +45,7 @@ def test_vllm_without_queue_times_and_latencies() -> None:
     changes: dict[str, Any] = {"queue_times": None, "latencies": None}
     first, second = vllm_rows(exact=False, **changes)
     assert first.e2el_s == pytest.approx(0.32) and second.e2el_s == pytest.approx(0.4)
-    assert (first.at_s, first.queued_s) == (pytest.approx(0.1), pytest.approx(0.0))
+    assert (first.at_s, first.queued_s) == pytest.approx((0.1, 0.0))
 
 
 def test_an_abort_that_vllm_counts_as_a_success_is_none() -> None:
@@ -93,8 +93,8 @@ def test_aiperf_rows_in_the_order_of_the_point() -> None:
     warm_up["metadata"] = warm_up["metadata"] | {"benchmark_phase": "warmup"}
     first, second = aiperf_rows_of(aiperf_record(1), aiperf_record(0), warm_up)
     assert (first.request_id, second.request_id) == ("x0", "x1")
-    assert (first.ttft_s, first.e2el_s) == (pytest.approx(0.2), pytest.approx(0.4))
-    assert first.gaps_s == (pytest.approx(0.09), pytest.approx(0.11))
+    assert (first.ttft_s, first.e2el_s) == pytest.approx((0.2, 0.4))
+    assert first.gaps_s == pytest.approx((0.09, 0.11))
     assert second.sent_s == pytest.approx(0.1, abs=1e-6) and second.queued_s == pytest.approx(0.0, abs=1e-6)
     assert first.tokens == 3 and first.prompt_tokens == 8 and first.ok
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -78,7 +79,7 @@ def test_what_becomes_of_kv_between_two_layouts(found: Handoff, verdict: Verdict
     assert said in "; ".join((*found.refused, *found.open, *found.moves))
 
 
-def run(*argv: str) -> tuple[int, dict[str, object]]:
+def run(*argv: str) -> tuple[int, dict[str, Any]]:
     done = CliRunner().invoke(command, argv, obj=Globals(json=True), standalone_mode=False)
     assert done.exception is None, done.output
     return done.return_value, json.loads(done.output)
@@ -89,7 +90,7 @@ def test_the_command_reads_the_models_config_and_tells_by_its_exit_code(tmp_path
     config.write_text('{"num_attention_heads": 64, "num_key_value_heads": 4}')
     common = ("--connector", "moriio", "--mode", "read", "--engine-version", "0.33", "--model-config", str(config))
     code, said = run("--prefill", "tp2", "--decode", "tp4+ep", *common)
-    (pair,) = said["pairs"]  # type: ignore[misc]
+    (pair,) = said["pairs"]
     assert (code, pair["verdict"], pair["decode"]) == (1, "no", "TP4+EP")
     config.write_text('{"num_attention_heads": 128, "kv_lora_rank": 512, "qk_rope_head_dim": 64}')
     assert run("--prefill", "tp2", "--decode", "tp4", *common)[0] == 0

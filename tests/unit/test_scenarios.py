@@ -78,7 +78,7 @@ def test_a_load_without_a_rate_and_a_limit_is_none() -> None:
         {"rate_per_s": 1.0, "burstiness": 0},
     ):
         with pytest.raises(UsageError):
-            Load(10, **wrong)  # type: ignore[arg-type]
+            Load(10, **wrong)
 
 
 def test_burstiness_changes_the_gaps_and_not_the_rate() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ SLO = Slo(ttft_s=0.2, itl_s=0.1, attainment=0.9)
         ({"ttft_s": 0.3, "e2el_s": 0.9}, Verdict.BOTH),
     ],
 )
-def test_a_miss_has_one_cause(changes: dict[str, object], expected: Verdict) -> None:
+def test_a_miss_has_one_cause(changes: dict[str, Any], expected: Verdict) -> None:
     assert verdict(row(**changes), SLO) is expected
 
 

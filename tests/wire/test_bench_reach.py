@@ -19,7 +19,7 @@ from tests.wire.scripted_http import end, event, head, scripted_server
 from tests.wire.ssh_server import node, serving
 
 
-def with_router(tmp_path: Path, *, ssh: int, port: int, **settings: object) -> Deployment:
+def with_router(tmp_path: Path, *, ssh: int, port: int, **settings: Any) -> Deployment:
     """The router's node is the SSH server on port `ssh`; the router listens on loopback there."""
     deployment = r1_2p3d()
     name = deployment.router.node

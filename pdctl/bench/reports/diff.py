@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -123,7 +123,7 @@ def _pairs(old: Run, new: Run) -> list[tuple[str, str, str]]:
     return [(name, name, name) for name in common]
 
 
-def _by_load(run: Run, deployment: str) -> dict[LoadKey, Seeds]:
+def _by_load(run: Run, deployment: str) -> Mapping[LoadKey, Seeds]:
     found: dict[LoadKey, dict[int, Figures]] = {}
     for point in run.done:
         if point.note.deployment == deployment and point.figures is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.text import Text
 
-from pdctl.bench.figures.figures import Figures
 from pdctl.bench.figures.improvement import Comparison, Improvement, LoadKey, Seeds, compare, geometric_mean
 from pdctl.bench.figures.metric import METRICS, MOREH, Metric
 from pdctl.bench.reports.entry import Load, Report
@@ -51,7 +50,7 @@ def versus(report: Report, metrics: Sequence[str] = MOREH) -> tuple[tuple[Versus
 
 
 def _by_load(report: Report, deployment: str) -> dict[LoadKey, Seeds]:
-    found: dict[LoadKey, dict[int, Figures]] = {}
+    found: dict[LoadKey, Seeds] = {}
     for scenario in report.scenarios:
         for group in report.of(deployment, scenario):
             found[scenario, group[0].load.name] = {entry.seed: entry.figures for entry in group}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -75,8 +75,13 @@ def commit_of(root: Path) -> str:
         return ""
 
 
-@cache
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    # mypy takes the `__hash__` of a class for the one of its instances.
+    return _built_adapter(cast(Hashable, kind))
+
+
+@cache
+def _built_adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

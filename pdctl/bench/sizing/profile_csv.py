@@ -68,7 +68,8 @@ def read_table(text: str, file: str) -> Table:
         phase, lengths, worths = _comment(line, phase)
         common += lengths
         rows += worths
-        named |= {phase} - {None, Phase.PREFILL}
+        if phase is not None and phase is not Phase.PREFILL:
+            named.add(phase)
     unsaid = named.pop() if rows and len(named) == 1 else None
     if not body:
         problem = Problem(file, 1, 1, "", "holds no table", "`pdctl bench match --help` shows the format")

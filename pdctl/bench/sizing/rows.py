@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from pdctl.bench.sizing.cells import Cell, Unread, width_of
@@ -37,7 +38,8 @@ class RawRow:
         found = [each for each in self.entries if each.column.means == means and not each.cell.empty]
         own = [each for each in found if each.column.phase is phase and phase is not None]
         free = [each for each in found if each.column.phase is None]
-        return (own or free or [None])[-1]
+        fitting = own or free
+        return fitting[-1] if fitting else None
 
 
 Point = PrefillPoint | DecodePoint | AggregatedPoint
@@ -109,7 +111,7 @@ def _point(row: RawRow, phase: Phase, figures: Sequence[Entry], width_text: str,
     width = wrong.read(lambda: _width(row, phase, width_text))
     users = float(concurrency) if concurrency else wrong.read(lambda: _users(row, phase))
     tps = wrong.read(lambda: _tps(row, phase, figures, width or Width(1, 1, 1), (isl, osl, users)))
-    ttft, tpot, itl = (wrong.read(lambda means=means: _latency(row, means, phase)) for means in ("ttft", "tpot", "itl"))
+    ttft, tpot, itl = (wrong.read(partial(_latency, row, means, phase)) for means in ("ttft", "tpot", "itl"))
     if wrong.problems or width is None or tps is None:
         raise Unread(*wrong.problems)
     model, source = row.get("model"), row.get("source", phase)

@@ -19,7 +19,7 @@ from pdctl.model.role import Connector, Role, TransferMode
 _GLYPH = {Verdict.YES: "✓", Verdict.NO: "✗", Verdict.UNKNOWN: "?"}
 
 
-class Shape(click.ParamType):
+class Shape(click.ParamType[Parallel]):
     """`tp4`, `dp8+ep`, `tp2xdp4`."""
 
     name = "shape"
@@ -108,7 +108,9 @@ def _kv_heads(path: Path | None, deployment: Deployment | None) -> KvHeads:
         raise UsageError(f"{path} cannot be read: {error}", hint="give the model's config.json") from error
     if not isinstance(config, dict):
         raise UsageError(f"{path} is no model configuration", hint="give the model's config.json")
-    config = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    text_config = config.get("text_config")
+    if isinstance(text_config, dict):
+        config = text_config
     heads = config.get("num_key_value_heads") or config.get("num_attention_heads")
     return KvHeads(heads if isinstance(heads, int) else None, mla="kv_lora_rank" in config)
 

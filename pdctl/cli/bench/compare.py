@@ -33,6 +33,7 @@ def _typed_options(function: Any) -> Any:
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     names: tuple[str, ...],
     out: Path | None,
     resume: Path | None,

@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import platformdirs
@@ -71,6 +72,7 @@ class Typed:
 @click.pass_obj
 def command(
     options: Globals,
+    /,
     tasks: str,
     limit: int | None,
     shots: int | None,
@@ -80,7 +82,7 @@ def command(
     save_baseline: bool,
     margin: float,
     arguments: tuple[str, ...],
-    **typed: str | bool | None,
+    **typed: Any,
 ) -> int:
     """Whether the cluster still answers as well as its baseline, by lm-eval (which has to be installed): 1 if worse.
 
@@ -90,7 +92,7 @@ def command(
     if not names:
         raise UsageError("--tasks names no task", hint="`lm-eval ls tasks` lists them")
     asked = Asked(names, limit, shots, concurrency, tokenizer, extra=_absolute(arguments))
-    now = asyncio.run(_evaluate(options, Typed(**typed), asked))  # type: ignore[arg-type]
+    now = asyncio.run(_evaluate(options, Typed(**typed), asked))
     path = baseline or baseline_path(Path(platformdirs.user_data_dir("pdctl")), now.deployment)
     before = None if save_baseline else read_baseline(path)
     if save_baseline:

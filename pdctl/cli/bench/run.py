@@ -33,7 +33,9 @@ def _typed_options(function: Any) -> Any:
 @click.option("--anew", is_flag=True, help="With --resume: measure points that were cut from their start.")
 @click.option("--dry-run", is_flag=True, help="Say which points would be measured, and the least that they take.")
 @click.pass_context
-def command(ctx: click.Context, out: Path | None, resume: Path | None, anew: bool, dry_run: bool, **typed: Any) -> int:
+def command(
+    ctx: click.Context, /, out: Path | None, resume: Path | None, anew: bool, dry_run: bool, **typed: Any
+) -> int:
     """Send a load and measure it: TTFT, ITL, TPOT, throughput, goodput, how each request ended.
 
     Without --url the inventory's router is the target. Every request is written down as it ends: a run that was

@@ -34,7 +34,7 @@ class Named:
 def named_target(typed: Typed, wanted: Wanted, inventory: Path) -> Named:
     """Asks nothing. Raises UsageError, BenchError (no URL), InventoryError."""
     api = Api(wanted.api)
-    words = {"api": api, "prompt": PromptKind.WORDS if api is Api.CHAT else PromptKind.TOKENS, "vocab": wanted.vocab}
+    prompt = PromptKind.WORDS if api is Api.CHAT else PromptKind.TOKENS
     if typed.url is not None:
         endpoint_of(typed.url)
         base = Target(
@@ -44,7 +44,7 @@ def named_target(typed: Typed, wanted: Wanted, inventory: Path) -> Named:
     else:
         deployment = place(load(inventory))
         named = Named(deployed_target(deployment), layout_of(deployment), deployment.slo, deployment)
-    target = replace(named.target, **words, api_key=_key(typed.api_key_env))
+    target = replace(named.target, api=api, prompt=prompt, vocab=wanted.vocab, api_key=_key(typed.api_key_env))
     if typed.name is not None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", typed.name):
             raise UsageError(f"--name {typed.name!r} is no name", hint="letters, digits, `.`, `_` and `-`")

@@ -38,7 +38,7 @@ COMMANDS = {
 @click.option("--seeds", type=click.IntRange(1, 32), default=2, show_default=True, help="Draws of the offers.")
 @click.option("--profile", "profiles", multiple=True, help="Use this profile for its GPU kind and shape.")
 @click.pass_context
-def command(ctx: click.Context, **asked: object) -> int:
+def command(ctx: click.Context, /, **asked: object) -> int:
     """Which split of this fleet serves a workload best, and whether to disaggregate at all.
 
     All splits of the inventory's slots, and all of them colocated, are played by the performance model. The answer says
