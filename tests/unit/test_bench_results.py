@@ -43,7 +43,11 @@ def test_a_point_is_written_as_the_tool_writes_and_reads_back_alike(
     assert {**again["results"][0], "name": ""} == {**said["results"][0], "name": ""}
 
 
-def test_runs_and_files_of_other_tools_stand_side_by_side(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_runs_and_files_of_other_tools_stand_side_by_side(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     names = ("cvs-vllm_results_sample.json", "infera-pd_mori_1p1d_dsr1_conc128.json")
     for name in names:
         tool_outputs.read(f"vllm_bench/{name}")

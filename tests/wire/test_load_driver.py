@@ -195,9 +195,10 @@ def few_files() -> Iterator[None]:
     """This process may open only a few more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - names only
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 12, hard))
+    limit = resource.setrlimit  # the test takes the name away, and may give it back after this
+    limit(resource.RLIMIT_NOFILE, (highest + 12, hard))
     yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_running_out_of_files_is_no_refusal_of_the_server(

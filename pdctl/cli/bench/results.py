@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from pdctl.bench.figures.tool_result import Latency
 from pdctl.bench.reports.tool_results import Named, results_at
@@ -66,8 +65,9 @@ def command(options: Globals, paths: tuple[Path, ...], percentiles: str, detaile
         body = {"results": [{"name": each.name, **asdict(each.result)} for each in found], "written": written}
         say_json(options, "bench_results", body, cluster="")
         return 0
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-    Console(width=wide, highlight=False).print(_table(found))
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    for line in _lines(found, room):
+        click.echo(line)
     for each in found:
         for warning in each.result.warnings:
             click.echo(f"{one_line(each.name)}: {warning}")
@@ -76,25 +76,46 @@ def command(options: Globals, paths: tuple[Path, ...], percentiles: str, detaile
     return 0
 
 
-def _table(found: Sequence[Named]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for place, head in enumerate(_HEADS):
-        table.add_column(head, justify="right" if place else "left", no_wrap=bool(place), overflow="fold")
-    for each in found:
-        result = each.result
-        table.add_row(
-            one_line(each.name),
-            str(result.completed),
-            "?" if result.failed is None else str(result.failed),
-            f"{result.requests_per_s:.3g}",
-            f"{result.tps_out:.1f}",
-            f"{result.tps_total:.1f}",
-            *_cells(result.ttft),
-            *_cells(result.tpot),
-            *_cells(result.itl),
-            *_cells(result.e2el),
+def _lines(found: Sequence[Named], room: int) -> list[str]:
+    """A table; where it would not fit, a few lines for each result: no figure is ever cut short."""
+    rows = [_HEADS, *(_row(each) for each in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(
+            (row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)))
         )
-    return table
+        for row in rows
+    ]
+    if max(map(len, table)) <= room:
+        return table
+    return [line for row in rows[1:] for line in _block(row)]
+
+
+def _block(row: Sequence[str]) -> tuple[str, ...]:
+    name, ok, failed, requests, out, total, *latencies = row
+    of = (f"{head} {value}" for head, value in zip(_HEADS[6:], latencies, strict=True))
+    times = ", ".join(f"{middle} {tail}" for middle, tail in zip(of, of, strict=True))
+    return (
+        name,
+        f"  {ok} ok, {failed} failed; {requests} req/s, {out} tok/s out, {total} tok/s",
+        f"  {times}",
+    )
+
+
+def _row(each: Named) -> tuple[str, ...]:
+    result = each.result
+    return (
+        one_line(each.name),
+        str(result.completed),
+        "?" if result.failed is None else str(result.failed),
+        f"{result.requests_per_s:.3g}",
+        f"{result.tps_out:.1f}",
+        f"{result.tps_total:.1f}",
+        *_cells(result.ttft),
+        *_cells(result.tpot),
+        *_cells(result.itl),
+        *_cells(result.e2el),
+    )
 
 
 def _cells(latency: Latency | None) -> tuple[str, str]:
