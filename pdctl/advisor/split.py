@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pdctl.model.role import Role
-from pdctl.perf.layout import InstanceModel, Layout, Placement, Policy, TransferModel
+from pdctl.perf.layout import InstanceModel, Layout, Policy, TransferModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,6 @@ class Split:
     @property
     def colocated(self) -> bool:
         return self.prefill is None
-
-
-def equal_roles(model: InstanceModel, *, per_slot: int = 1) -> dict[Role, tuple[InstanceModel, ...]]:
-    """The instances of a slot whose shape is the same in every role. Colocated instances place sequences on their ranks
-    as if at random: so the published runs are met best."""
-    mixed = replace(model, role=Role.MIXED, placement=Placement.RANDOM)
-    return {
-        Role.PREFILL: (replace(model, role=Role.PREFILL),) * per_slot,
-        Role.DECODE: (replace(model, role=Role.DECODE),) * per_slot,
-        Role.MIXED: (mixed,) * per_slot,
-    }
 
 
 def splits(fleet: Fleet) -> tuple[Split, ...]:

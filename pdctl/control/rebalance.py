@@ -28,7 +28,6 @@ from pdctl.control.opened import Opened
 from pdctl.control.request import MoveRequest
 from pdctl.errors import PdctlError, TooThin
 from pdctl.model.deployment import Deployment
-from pdctl.model.events import Event
 from pdctl.model.hold import Holds
 from pdctl.model.keeper_events import KeeperEvent, MoveSuggested, RatioDecided, Rebalanced, Rebalancing
 from pdctl.model.role import EngineKind, Role
@@ -247,8 +246,3 @@ def _pool(deployment: Deployment, role: Role | None) -> str | None:
     """The pool of that role, where there is one only."""
     pools = [pool.name for pool in deployment.pools.values() if pool.role is role]
     return pools[0] if len(pools) == 1 else None
-
-
-def is_decision(event: Event) -> bool:
-    """Whether an event tells of the policy: shown by its own screen."""
-    return isinstance(event, RatioDecided | MoveSuggested | Rebalancing | Rebalanced)

@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pdctl.errors import UsageError
 from pdctl.perf.workload import Asked, Workload
@@ -58,11 +58,6 @@ def segment_load(
         raise UsageError(f"segments at {rate_per_s:g} requests a second", hint="a rate is above 0 and finite")
     dice = random.Random(seed)
     return Workload(tuple(_draw(segments, rate_per_s, dice)), concurrency)
-
-
-def stretched(segments: Sequence[Segment], duration_s: float) -> tuple[Segment, ...]:
-    """The same shapes and rates, each for `duration_s` seconds."""
-    return tuple(replace(segment, duration_s=duration_s) for segment in segments)
 
 
 def _draw(segments: Sequence[Segment], rate_per_s: float, dice: random.Random) -> Iterator[Asked]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pdctl.model.role import Role, TransferMode
 from pdctl.perf.layout import InstanceModel, Layout, Placement, TransferModel
 from pdctl.perf.step_time import StepConstants
@@ -52,3 +54,14 @@ def split(
 def offered(*asked: tuple[float, int, int], concurrency: int | None = None) -> Workload:
     """A workload of (at_s, isl, osl)."""
     return Workload(tuple(Asked(*each) for each in asked), concurrency)
+
+
+def equal_roles(model: InstanceModel, *, per_slot: int = 1) -> dict[Role, tuple[InstanceModel, ...]]:
+    """The instances of a slot whose shape is the same in every role. Colocated instances place sequences on their ranks
+    as if at random: so the published runs are met best."""
+    mixed = replace(model, role=Role.MIXED, placement=Placement.RANDOM)
+    return {
+        Role.PREFILL: (replace(model, role=Role.PREFILL),) * per_slot,
+        Role.DECODE: (replace(model, role=Role.DECODE),) * per_slot,
+        Role.MIXED: (mixed,) * per_slot,
+    }

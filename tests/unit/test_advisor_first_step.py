@@ -7,12 +7,13 @@ from dataclasses import replace
 from pdctl.advisor.advise import goal_of
 from pdctl.advisor.first_step import Step, as_seen, donor_slot, first_step
 from pdctl.advisor.rank import Objective, ranked
-from pdctl.advisor.split import Fleet, Kind, equal_roles, mixed, split_of
+from pdctl.advisor.split import Fleet, Kind, mixed, split_of
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, TransferModel
 from pdctl.perf.step_time import PROFILES
 from tests.tui.fleet import snapshot
 from tests.unit.deployments import r1_2p3d
+from tests.unit.perf_scenes import equal_roles
 from tests.unit.test_advisor_rank import ERROR, predicted
 
 ROLES = equal_roles(InstanceModel(Role.MIXED, PROFILES["r1-mi300x-ep8"], ranks=8))

@@ -8,13 +8,14 @@ import pytest
 
 from pdctl.advisor.predict import Estimate, Predicted
 from pdctl.advisor.rank import Objective, rank, ranked
-from pdctl.advisor.split import Fleet, Kind, equal_roles, mixed, split_of, splits
+from pdctl.advisor.split import Fleet, Kind, mixed, split_of, splits
 from pdctl.model.deployment import Slo
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, TransferModel
 from pdctl.perf.profile import ModelError
 from pdctl.perf.step_time import PROFILES
 from pdctl.perf.workload import poisson
+from tests.unit.perf_scenes import equal_roles
 
 ERROR = ModelError(e2el=0.03, tokens_per_s=0.03, itl_p99=0.06, ratio=0.03, attainment=0.06)
 NODE = InstanceModel(Role.MIXED, PROFILES["r1-mi300x-ep8"], ranks=8)

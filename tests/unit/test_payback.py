@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pdctl.advisor.payback import payback
 from pdctl.advisor.predict import Estimate, Predicted
-from pdctl.advisor.split import Fleet, Kind, Split, equal_roles, mixed, split_of
+from pdctl.advisor.split import Fleet, Kind, Split, mixed, split_of
 from pdctl.model.role import Role
 from pdctl.perf.layout import InstanceModel, TransferModel
 from pdctl.perf.step_time import PROFILES
+from tests.unit.perf_scenes import equal_roles
 
 FLEET = Fleet((Kind("mi300x", 5, equal_roles(InstanceModel(Role.MIXED, PROFILES["laptop"]))),), TransferModel())
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pdctl.errors import UsageError
-from pdctl.perf.segments import Segment, parse_segments, segment_load, stretched
+from pdctl.perf.segments import Segment, parse_segments, segment_load
 from pdctl.perf.walk import segments_of, walk_segments
 
 SPEC = "300:8000-16000:30-60:4.4, 240:300-800:2000-8000:0.4"
@@ -41,10 +41,6 @@ def test_a_multiple_of_nought_is_a_pause() -> None:
     offered = segment_load(parse_segments("10:1-1:1-1:5,100:1-1:1-1:0,10:1-1:1-1:5"), seed=1).asked
     assert offered and not [request for request in offered if 10 <= request.at_s < 110]
     assert offered[-1].at_s > 110
-
-
-def test_the_same_shapes_can_take_another_time() -> None:
-    assert [segment.duration_s for segment in stretched(parse_segments(SPEC), 60.0)] == [60.0, 60.0]
 
 
 @pytest.mark.parametrize(
