@@ -44,8 +44,11 @@ async def send(
     *,
     deadline_s: float,
     clock: Callable[[], float] = time.monotonic,
+    last: bool = False,
 ) -> RequestResult:
     """POST `body` to `path` and read the answer to its end: a stream if the body asks for one, else a whole.
+
+    `last`: the connection is not used again.
 
     REFUSED needs proof that the request was not taken in: no connection, or the server's word. A connection that goes
     or a deadline that passes is CUT, headers seen or not.
@@ -54,11 +57,12 @@ async def send(
 
     started_s = clock()
     answer = StreamedAnswer() if body.get("stream") else None
+    headers = {"Connection": "close"} if last else {}
     try:
         async with asyncio.timeout(deadline_s):
             if answer is None:
-                return await _buffered(client, path, body, started_s, clock)
-            return await _streamed(client, path, body, answer, started_s, clock)
+                return await _buffered(client, path, body, headers, started_s, clock)
+            return await _streamed(client, path, body, headers, answer, started_s, clock)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         return _failure(Verdict(Outcome.REFUSED, f"no connection: {_cause(error)}"), clock() - started_s, answer)
     except TimeoutError:
@@ -71,12 +75,13 @@ async def _streamed(
     client: httpx.AsyncClient,
     path: str,
     body: Mapping[str, Any],
+    headers: Mapping[str, str],
     answer: StreamedAnswer,
     started_s: float,
     clock: Callable[[], float],
 ) -> RequestResult:
     decoder = SseDecoder()
-    async with client.stream("POST", path, json=body) as response:
+    async with client.stream("POST", path, json=body, headers=headers) as response:
         if response.status_code != HTTPStatus.OK:
             text = (await response.aread()).decode("utf-8", "replace")
             verdict = judge_status(response.status_code, text)
@@ -94,10 +99,11 @@ async def _buffered(
     client: httpx.AsyncClient,
     path: str,
     body: Mapping[str, Any],
+    headers: Mapping[str, str],
     started_s: float,
     clock: Callable[[], float],
 ) -> RequestResult:
-    response = await client.post(path, json=body)
+    response = await client.post(path, json=body, headers=headers)
     e2el_s = clock() - started_s
     text = response.content.decode("utf-8", "replace")
     if verdict := judge_status(response.status_code, text):

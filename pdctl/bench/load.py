@@ -33,17 +33,21 @@ async def run_load(
     async with open_client(spec.url, connections=spec.concurrency) as client:
 
         async def work() -> None:
+            refused = False
             for index in indices:  # shared: each index is taken once
                 if spec.duration_s is not None and clock() - started_s >= spec.duration_s:
                     return
                 if stop is not None and stop():
                     return
                 asked = body(spec, index)
-                result = await send(client, spec.api.path, asked, deadline_s=spec.deadline_s, clock=clock)
+                # A server that refuses may be about to end: what is sent on a connection that it is just closing would
+                # look like a cut answer.
+                result = await send(client, spec.api.path, asked, deadline_s=spec.deadline_s, clock=clock, last=refused)
+                refused = result.outcome is Outcome.REFUSED
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
-                if result.outcome is Outcome.REFUSED:
+                if refused:
                     await asyncio.sleep(spec.refused_pause_s)
 
         async with asyncio.TaskGroup() as tasks:
