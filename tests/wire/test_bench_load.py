@@ -254,18 +254,24 @@ async def test_fake_runner_reports_like_the_real_one() -> None:
 async def test_after_a_refusal_no_connection_is_used_twice_until_an_answer_comes() -> None:
     """A router that refuses may be about to end, and what is sent on a connection that it closes would be lost."""
     statuses, closes = iter([200, 503, 503, 200, 200]), []
+    serving: list[asyncio.Task[None]] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.append(task)
         while asked := await reader.read(65536):
             closes.append(b"connection: close" in asked.lower())
             body = completion().encode()
             writer.write(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%b" % (next(statuses), len(body), body))
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         spec = LoadSpec(url, "m", concurrency=1, isl=1, osl=3, requests=5, stream_share=0, refused_pause_s=0)
         report = await run_load(spec)
+        await asyncio.gather(*serving)
     assert report.counts == OutcomeCounts(ok=3, refused=2)
     assert closes == [False, False, True, True, False]
